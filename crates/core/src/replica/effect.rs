@@ -1,0 +1,151 @@
+//! What a replica wants done, as values. Whoever drives it does them in order and answers each with one event.
+
+use std::collections::BTreeSet;
+
+use sheaf_repo::{cid::Cid, did::Did};
+
+use crate::text::Splice;
+
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Make these changes to the device's store, atomically and durably, and in order with other batches. Answer
+    /// [`super::Event::Stored`] or [`super::Event::StoreFailed`].
+    Persist(Batch),
+    /// Look an account up. Answer [`super::Event::Resolved`].
+    Resolve {
+        /// Who.
+        did: Did,
+        /// Do not answer from a cache: a signature has just failed.
+        fresh: bool,
+    },
+    /// Get blocks of a repo. Answer [`super::Event::Fetched`].
+    Fetch(Fetch),
+    /// Write a record to this account's own repo. Answer [`super::Event::Written`].
+    Write(Write),
+    /// From now on these are the repos and collections whose doorbells matter.
+    Listen {
+        /// Whose repos, with the origin of each PDS where it is known.
+        repos: BTreeSet<Listening>,
+        /// Collections of interest.
+        collections: Vec<&'static str>,
+    },
+    /// The text changed by something other than [`super::Event::Edit`]: show it. Splices apply one after another.
+    Show(Vec<Splice>),
+    /// Title, people, status or role may have changed: read them again.
+    Refresh,
+}
+
+/// A repo whose changes matter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listening {
+    /// Whose.
+    pub did: Did,
+    /// Its PDS's origin, once known.
+    pub pds: Option<String>,
+}
+
+/// Names one [`Batch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchId(pub u64);
+
+/// Names one [`Fetch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FetchId(pub u64);
+
+/// Names one [`Write`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WriteId(pub u64);
+
+/// Changes to the store that happen together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// To answer with.
+    pub id: BatchId,
+    /// In order.
+    pub ops: Vec<StoreOp>,
+}
+
+/// One change to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Set a key.
+    Put {
+        /// Where.
+        key: String,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// Remove a key; fine if it is not there.
+    Delete {
+        /// Where.
+        key: String,
+    },
+}
+
+/// A read from somebody's PDS. Needs no session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// To answer with.
+    pub id: FetchId,
+    /// Whose repo.
+    pub did: Did,
+    /// The origin of the PDS that holds it.
+    pub pds: String,
+    /// What of it.
+    pub what: FetchWhat,
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchWhat {
+    /// `com.atproto.sync.getRecord`: the head commit and the way to this key, whether a record stands there or not.
+    Proof {
+        /// The collection.
+        collection: String,
+        /// The record key.
+        rkey: String,
+    },
+    /// `com.atproto.sync.getBlocks`.
+    Blocks {
+        /// Which, at most [`MAX_BLOCKS_A_FETCH`].
+        cids: Vec<Cid>,
+    },
+}
+
+/// As many CIDs as fit comfortably in a query string.
+pub const MAX_BLOCKS_A_FETCH: usize = 60;
+
+/// A write to this account's own repo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// To answer with.
+    pub id: WriteId,
+    /// What to write.
+    pub action: WriteAction,
+}
+
+/// What to write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WriteAction {
+    /// `com.atproto.repo.putRecord` with `validate: false`.
+    Put {
+        /// The collection.
+        collection: &'static str,
+        /// The record key.
+        rkey: String,
+        /// The record, in atproto's JSON.
+        record: serde_json::Value,
+        /// Write only over exactly this.
+        swap: Option<Swap>,
+    },
+}
+
+/// What a conditional write expects to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// No record.
+    Absent,
+    /// The record with this CID.
+    Cid(Cid),
+}

@@ -1,0 +1,285 @@
+// A whole atproto network in one process: the reference PLC server, one or more reference PDSes, and a keeper for
+// the real Jetstream. The Rust side (../src/network.rs) starts this and owns its ports, secrets and directories.
+//
+// It speaks JSON lines. The first line on stdin is the configuration (see `main`); `{"ready":true}` answers it.
+// Then each line `{"id", "do", "index"}` is a command, answered by `{"id"}` or `{"id", "error"}`.
+// When stdin ends, whatever the reason, everything here ends too: no server outlives the test that started it.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync, rmSync } from 'node:fs'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { PDS } from '@atproto/pds'
+
+const require = createRequire(import.meta.url)
+const { Database, PlcServer } = require('@did-plc/server')
+
+const LOOPBACK = '127.0.0.1'
+
+/** Both reference servers listen on every interface; an account factory without a lock belongs on loopback. */
+function bindToLoopback(app) {
+  const listen = app.listen.bind(app)
+  app.listen = (port) => listen(port, LOOPBACK)
+}
+
+/** The reference PLC server's in-memory database, written to a file after each change and read back at the start. */
+async function keptPlcDatabase(file) {
+  const db = Database.mock()
+  const saved = await readFile(file, 'utf8').then(JSON.parse, (error) => {
+    if (error.code === 'ENOENT') return {}
+    throw new Error(`the saved PLC directory ${file} cannot be read: ${error.message}`)
+  })
+  // Replayed through the server's own checks, then given back their times.
+  for (const [did, operations] of Object.entries(saved)) {
+    for (const { operation } of operations) await db.validateAndAddOp(did, operation)
+    operations.forEach(({ createdAt }, i) => (db.contents[did][i].createdAt = new Date(createdAt)))
+  }
+
+  const save = async () => {
+    const contents = Object.fromEntries(
+      Object.entries(db.contents).map(([did, operations]) => [
+        did,
+        operations.map(({ operation, createdAt }) => ({ operation, createdAt })),
+      ]),
+    )
+    await writeFile(`${file}.new`, JSON.stringify(contents))
+    await rename(`${file}.new`, file)
+  }
+  // One save at a time: each waits for the one before, so an older state never lands last.
+  let saving = Promise.resolve()
+  const validateAndAddOp = db.validateAndAddOp.bind(db)
+  db.validateAndAddOp = async (did, operation) => {
+    await validateAndAddOp(did, operation)
+    saving = saving.catch(() => {}).then(save)
+    await saving
+  }
+  return db
+}
+
+/** A reference PDS that can be stopped and started again in place, on the same port and data. */
+class Pds {
+  constructor(config, plcUrl, rateLimits) {
+    this.url = `http://localhost:${config.port}`
+    this.env = {
+      port: config.port,
+      hostname: 'localhost',
+      serviceDid: `did:web:localhost%3A${config.port}`,
+      serviceName: 'Local test network',
+      devMode: true,
+      dataDirectory: config.directory,
+      blobstoreDiskLocation: path.join(config.directory, 'blobs'),
+      blobstoreDiskTmpLocation: path.join(config.directory, 'blobs-unfinished'),
+      didPlcUrl: plcUrl,
+      serviceHandleDomains: ['.test'],
+      inviteRequired: false,
+      // No relay to tell, no mail, no app view: nothing here calls out.
+      crawlers: [],
+      disableSsrfProtection: true,
+      rateLimitsEnabled: rateLimits,
+      jwtSecret: config.jwtSecret,
+      dpopSecret: config.dpopSecret,
+      adminPassword: config.adminPassword,
+      plcRotationKeyK256PrivateKeyHex: config.plcRotationKey,
+    }
+    this.running = null
+    this.sockets = new Set()
+  }
+
+  async start() {
+    if (this.running) return
+    await mkdir(this.env.dataDirectory, { recursive: true })
+    const pds = await PDS.fromEnv(this.env)
+    bindToLoopback(pds.app)
+    const listening = pds.start()
+    const server = await listening
+    server.on('connection', (socket) => {
+      this.sockets.add(socket)
+      socket.on('close', () => this.sockets.delete(socket))
+    })
+    this.running = pds
+  }
+
+  /** Cuts every connection, as a crash or a pulled plug would, then closes the databases in order. */
+  async stop() {
+    const pds = this.running
+    if (!pds) return
+    this.running = null
+    const closed = pds.destroy()
+    for (const socket of this.sockets) socket.destroy()
+    await closed
+  }
+
+  async resolveHandle(handle) {
+    return this.running?.ctx.accountManager.getAccount(handle).then((account) => account?.did)
+  }
+}
+
+/** The real Jetstream on one PDS. It ends by itself whenever that PDS's firehose does, so it is started again. */
+class Jetstream {
+  constructor(config, pdsUrl, log) {
+    this.config = config
+    this.firehose = `${pdsUrl.replace('http', 'ws')}/xrpc/com.atproto.sync.subscribeRepos`
+    this.log = log
+    this.child = null
+    this.wanted = false
+    this.fromTheStart = true
+  }
+
+  async start() {
+    if (this.wanted) return
+    this.wanted = true
+    this.run()
+    const deadline = Date.now() + 20_000
+    for (;;) {
+      const answer = await fetch(`http://${LOOPBACK}:${this.config.port}/`).catch(() => null)
+      if (answer?.ok) return
+      if (Date.now() > deadline) throw new Error(`Jetstream did not start within 20 s; see ${this.config.log}`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  run() {
+    const { binary, directory, port } = this.config
+    // Without a saved position Jetstream begins at "now"; from 0 nothing written before it connected is missed.
+    const position = this.fromTheStart && this.config.fresh ? ['--override-relay-cursor', '0'] : []
+    this.fromTheStart = false
+    const child = spawn(
+      binary,
+      [
+        ['--ws-url', this.firehose],
+        ['--listen-addr', `${LOOPBACK}:${port}`],
+        ['--metrics-listen-addr', `${LOOPBACK}:0`],
+        ['--data-dir', directory],
+        ['--event-ttl', '720h'],
+        // A quiet network is normal here, not a reason to restart.
+        ['--liveness-ttl', '8760h'],
+        ['--worker-count', '4'],
+        position,
+      ].flat(),
+      { stdio: ['ignore', this.log, this.log], env: {} },
+    )
+    this.child = child
+    child.on('error', (error) => process.stderr.write(`Jetstream cannot run: ${error.message}\n`))
+    child.on('exit', () => {
+      if (this.child !== child) return
+      this.child = null
+      if (this.wanted) setTimeout(() => this.wanted && !this.child && this.run(), 100)
+    })
+  }
+
+  async stop() {
+    this.wanted = false
+    const child = this.child
+    if (!child || child.exitCode !== null) return
+    const gone = once(child, 'exit')
+    // Asked politely it saves its position; it may then wait for a dead firehose longer than we care to.
+    child.kill('SIGTERM')
+    const impatience = setTimeout(() => child.kill('SIGKILL'), 1_000)
+    await gone
+    clearTimeout(impatience)
+  }
+
+  kill() {
+    this.wanted = false
+    this.child?.kill('SIGKILL')
+  }
+}
+
+/**
+ * With several PDSes no single one can resolve every `.test` handle, and `.test` has no DNS. This asks each in turn,
+ * and speaks the one XRPC query that a PDS would.
+ */
+async function serveHandles(port, pdses) {
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url, 'http://localhost')
+    const answer = (status, body) => {
+      response.writeHead(status, {
+        'content-type': 'application/json',
+        'access-control-allow-origin': '*',
+        'access-control-allow-headers': '*',
+      })
+      response.end(JSON.stringify(body))
+    }
+    if (request.method === 'OPTIONS') return answer(200, {})
+    if (url.pathname !== '/xrpc/com.atproto.identity.resolveHandle') return answer(404, { error: 'NotFound' })
+    const handle = (url.searchParams.get('handle') ?? '').toLowerCase()
+    for (const pds of pdses) {
+      const did = await pds.resolveHandle(handle).catch(() => undefined)
+      if (did) return answer(200, { did })
+    }
+    answer(400, { error: 'HandleNotFound', message: 'Unable to resolve handle' })
+  })
+  server.listen(port, LOOPBACK)
+  await once(server, 'listening')
+}
+
+function say(line) {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+async function main(config) {
+  const plc = PlcServer.create({ db: await keptPlcDatabase(config.plc.file), port: config.plc.port })
+  bindToLoopback(plc.app)
+  const plcServer = await plc.start()
+  if (!plcServer.listening) await once(plcServer, 'listening')
+
+  const plcUrl = `http://localhost:${config.plc.port}`
+  const pdses = config.pdses.map((pds) => new Pds(pds, plcUrl, config.rateLimits))
+  await Promise.all(pdses.map((pds) => pds.start()))
+  if (config.handlesPort) await serveHandles(config.handlesPort, pdses)
+
+  const jetstreams = config.jetstreams.map(
+    (jetstream, i) => new Jetstream(jetstream, pdses[i].url, openSync(jetstream.log, 'a', 0o600)),
+  )
+  children.push(...jetstreams)
+  await Promise.all(jetstreams.map((jetstream) => jetstream.start()))
+
+  const commands = {
+    startPds: (i) => pdses[i].start(),
+    stopPds: (i) => pdses[i].stop(),
+    startJetstream: (i) => jetstreams[i].start(),
+    stopJetstream: (i) => jetstreams[i].stop(),
+    async stop() {
+      await Promise.all(jetstreams.map((jetstream) => (config.temporary ? jetstream.kill() : jetstream.stop())))
+      await Promise.all(pdses.map((pds) => pds.stop()))
+    },
+  }
+  return async ({ id, do: name, index }) => {
+    try {
+      await commands[name](index)
+      say({ id })
+    } catch (error) {
+      say({ id, error: error.message })
+    }
+  }
+}
+
+const children = []
+let temporary = null
+process.on('exit', () => {
+  for (const child of children) child.kill()
+  if (temporary) rmSync(temporary, { recursive: true, force: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(0))
+// Nobody reads the answers any more: the owner is gone.
+process.stdout.on('error', () => process.exit(0))
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
+})
+
+let handle = null
+const lines = createInterface({ input: process.stdin })
+lines.on('close', () => process.exit(0))
+lines.on('line', async (line) => {
+  const message = JSON.parse(line)
+  if (handle) return (await handle)(message)
+  temporary = message.temporary
+  handle = main(message)
+  await handle
+  say({ ready: true })
+})

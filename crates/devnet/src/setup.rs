@@ -1,0 +1,155 @@
+//! Installs what the network runs on: the npm packages of `network/` and the Jetstream binary of `jetstream/`.
+//!
+//! Both are pinned by lockfiles, done once, and done again only when a lockfile changes. Several processes may ask at
+//! the same time: the first one works, the others wait for it.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// What [`setup`] is doing now, one short line a step.
+pub type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The programs a network is made of.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The Node runtime that the PDS needs, from the lockfile; the machine's own may be older.
+    pub(crate) node: PathBuf,
+    /// The script that runs the servers.
+    pub(crate) script: PathBuf,
+    /// The Jetstream binary, or why there is none.
+    pub(crate) jetstream: Result<PathBuf, String>,
+}
+
+impl Installed {
+    /// Why there is no Jetstream, if there is none: a sentence for the user.
+    pub fn jetstream_missing(&self) -> Option<&str> {
+        self.jetstream.as_ref().err().map(String::as_str)
+    }
+}
+
+/// Installs the servers if they are not there yet, telling `progress` of each long step.
+///
+/// # Errors
+/// When Node or npm is missing or the packages cannot be installed. A missing Go is no error: see
+/// [`Installed::jetstream_missing`].
+pub async fn setup(progress: Progress) -> Result<Installed> {
+    tokio::task::spawn_blocking(move || {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let network = here.join("network");
+        let node = install_packages(&network, &progress)?;
+        let jetstream = build_jetstream(&here.join("jetstream"), &progress)?;
+        Ok(Installed { node, script: network.join("server.mjs"), jetstream })
+    })
+    .await
+    .expect("setting up does not panic")
+}
+
+fn install_packages(network: &Path, progress: &Progress) -> Result<PathBuf> {
+    let node = network.join("node_modules/node/bin/node");
+    let stamp = network.join("node_modules/.installed-from");
+    let lockfile = network.join("package-lock.json");
+    if is_stamped(&stamp, &[&lockfile]) && node.exists() {
+        return Ok(node);
+    }
+    let _alone = lock(&lockfile)?;
+    if is_stamped(&stamp, &[&lockfile]) && node.exists() {
+        return Ok(node);
+    }
+    progress("installing the PDS and PLC server from npm (about a minute, once)");
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(network))
+        .context(
+            "npm could not install the local network's packages: it needs Node 20 or newer with npm, and the npm registry",
+        )?;
+    ensure!(node.exists(), "npm installed the packages but not the pinned Node runtime ({})", node.display());
+    write_stamp(&stamp, &[&lockfile])?;
+    Ok(node)
+}
+
+fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf, String>> {
+    let inputs = [module.join("go.mod"), module.join("go.sum")];
+    let inputs = [inputs[0].as_path(), inputs[1].as_path()];
+    let cache = target_directory().join("devnet");
+    fs::create_dir_all(&cache).with_context(|| format!("{} cannot be made", cache.display()))?;
+    let binary = cache.join("jetstream");
+    let stamp = cache.join("jetstream.built-from");
+    if is_stamped(&stamp, &inputs) && binary.exists() {
+        return Ok(Ok(binary));
+    }
+    let _alone = lock(&cache.join("jetstream.lock"))?;
+    if is_stamped(&stamp, &inputs) && binary.exists() {
+        return Ok(Ok(binary));
+    }
+    if Command::new("go").arg("version").output().is_err() {
+        return Ok(Err("Go is not installed, so there is no Jetstream: the PDS's own firehose does its work".into()));
+    }
+    progress("building Jetstream with Go (about two minutes, once)");
+    let built = run(Command::new("go")
+        .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"])
+        .args([binary.as_os_str(), OsStr::new("github.com/bluesky-social/jetstream/cmd/jetstream")])
+        .current_dir(module));
+    if let Err(error) = built {
+        return Ok(Err(format!("Jetstream could not be built, so the PDS's own firehose does its work: {error:#}")));
+    }
+    write_stamp(&stamp, &inputs)?;
+    Ok(Ok(binary))
+}
+
+/// Cargo's target directory: what is built once is kept there, and `cargo clean` clears it.
+fn target_directory() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(directory) => directory.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+    }
+}
+
+/// A stamp holds its inputs' very bytes: no hash to trust, and a half-written one matches nothing.
+fn is_stamped(stamp: &Path, inputs: &[&Path]) -> bool {
+    match (fs::read(stamp), contents(inputs)) {
+        (Ok(stamped), Ok(now)) => stamped == now,
+        _ => false,
+    }
+}
+
+fn write_stamp(stamp: &Path, inputs: &[&Path]) -> Result<()> {
+    fs::write(stamp, contents(inputs)?).with_context(|| format!("{} cannot be written", stamp.display()))
+}
+
+fn contents(inputs: &[&Path]) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    for input in inputs {
+        all.extend(fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?);
+    }
+    Ok(all)
+}
+
+/// Waits until no other process holds this lock; it is let go when the file is dropped.
+fn lock(path: &Path) -> Result<File> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(_) => File::create(path).with_context(|| format!("{} cannot be written", path.display()))?,
+    };
+    file.lock().with_context(|| format!("{} cannot be locked", path.display()))?;
+    Ok(file)
+}
+
+/// Runs to the end, quietly: what it printed is only shown when it fails.
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = match command.stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!("`{name}` is not installed"),
+        Err(error) => bail!("`{name}` cannot be run: {error}"),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = said.lines().collect();
+        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        bail!("`{name}` failed ({}):\n{tail}", output.status);
+    }
+    Ok(())
+}
