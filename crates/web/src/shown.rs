@@ -1,0 +1,310 @@
+//! What the page is shown: plain values, made from the client's and typed for TypeScript.
+
+use serde::{Deserialize, Serialize};
+use sheaf_client::{config::NetworkConfig, LibraryEntry};
+use sheaf_core::{
+    replica::{self, Presence, Stalled},
+    text::{self, Utf16Offset},
+};
+
+/// One change of the text, in UTF-16 code units. Of several, each counts in the text as the ones before left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi, from_wasm_abi))]
+pub struct Splice {
+    /// Where.
+    pub at: u32,
+    /// How many code units go.
+    pub delete: u32,
+    /// What comes in their place.
+    pub insert: String,
+}
+
+impl From<Splice> for text::Splice {
+    fn from(splice: Splice) -> Self {
+        Self { at: Utf16Offset(splice.at), delete: splice.delete, insert: splice.insert }
+    }
+}
+
+impl From<text::Splice> for Splice {
+    fn from(splice: text::Splice) -> Self {
+        Self { at: splice.at.0, delete: splice.delete, insert: splice.insert }
+    }
+}
+
+/// A list of [`Splice`]s, to cross the border in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi, from_wasm_abi))]
+#[serde(transparent)]
+pub struct Splices(pub Vec<Splice>);
+
+/// A caret, or a selection from `anchor` to `head`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+pub struct CaretAt {
+    /// Where the selection began.
+    pub anchor: u32,
+    /// Where the caret is.
+    pub head: u32,
+}
+
+/// Somebody who is here now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    /// Their account.
+    pub did: String,
+    /// What to call them: checked and capped, only ever text.
+    pub name: String,
+    /// `#rrggbb`, checked.
+    pub color: String,
+    /// Whether it is the one looking at the page.
+    pub is_self: bool,
+    /// Where they are in the text.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub caret: Option<CaretAt>,
+}
+
+impl From<replica::Person> for Person {
+    fn from(person: replica::Person) -> Self {
+        Self {
+            did: person.did.to_string(),
+            name: person.name,
+            color: person.color,
+            is_self: person.is_self,
+            caret: person.caret.map(|caret| CaretAt { anchor: caret.anchor.0, head: caret.head.0 }),
+        }
+    }
+}
+
+/// [`Person`]s, to cross the border in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(transparent)]
+pub struct People(pub Vec<Person>);
+
+/// Somebody who may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub struct Editor {
+    /// Their account.
+    pub did: String,
+    /// Their handle, or the DID where none is known for certain.
+    pub name: String,
+    /// Whether the document is theirs.
+    pub is_owner: bool,
+    /// What is wrong with reading from them, as a sentence.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub trouble: Option<String>,
+}
+
+/// [`Editor`]s, to cross the border in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(transparent)]
+pub struct Editors(pub Vec<Editor>);
+
+impl Editors {
+    pub(crate) fn of(status: &replica::Status) -> Self {
+        let editor = |editor: &replica::EditorStatus| Editor {
+            did: editor.did.to_string(),
+            name: editor.handle.clone().unwrap_or_else(|| editor.did.to_string()),
+            is_owner: editor.is_owner,
+            trouble: editor.trouble.as_ref().map(ToString::to_string),
+        };
+        Self(status.editors.iter().map(editor).collect())
+    }
+}
+
+/// How pressing the status line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub enum Tone {
+    /// All is well.
+    Calm,
+    /// Something is under way that will end by itself.
+    Working,
+    /// The person may want to do something about it.
+    Attention,
+}
+
+/// What there is to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub enum Shown {
+    /// Not here yet.
+    Looking,
+    /// The text.
+    Here,
+    /// Nothing: there is no such document.
+    NotFound,
+    /// The text as this device has it; its owner deleted the document.
+    Deleted,
+    /// Nothing: a newer version made it.
+    UnknownFormat,
+}
+
+/// What the account may do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Writes, renames, says who else writes.
+    Owner,
+    /// Writes.
+    Editor,
+    /// Reads along.
+    Reader,
+}
+
+impl From<replica::Role> for Role {
+    fn from(role: replica::Role) -> Self {
+        match role {
+            replica::Role::Owner => Self::Owner,
+            replica::Role::Editor => Self::Editor,
+            replica::Role::Reader => Self::Reader,
+        }
+    }
+}
+
+/// What is true of the document right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The status line.
+    pub sentence: String,
+    /// How pressing it is.
+    pub tone: Tone,
+    /// Whether there is a document.
+    pub document: Shown,
+    /// What the account may do.
+    pub role: Role,
+    /// Changes on this device that are not yet published.
+    pub waiting: usize,
+    /// Changes not yet safe on this device.
+    pub unsaved: usize,
+    /// Whether the device says that it has a network.
+    pub online: bool,
+    /// Whether the session has ended and signing in again would help.
+    pub sign_in_again: bool,
+    /// How many people are here.
+    pub people: usize,
+}
+
+impl From<&replica::Status> for Status {
+    fn from(status: &replica::Status) -> Self {
+        Self {
+            sentence: status.sentence(),
+            tone: tone(status),
+            document: match status.document {
+                Presence::Looking => Shown::Looking,
+                Presence::Here => Shown::Here,
+                Presence::NotFound => Shown::NotFound,
+                Presence::Deleted => Shown::Deleted,
+                Presence::UnknownFormat(_) => Shown::UnknownFormat,
+            },
+            role: status.role.into(),
+            waiting: status.waiting,
+            unsaved: status.unsaved,
+            online: status.online,
+            sign_in_again: status.stalled == Some(Stalled::SignInAgain),
+            people: status.people,
+        }
+    }
+}
+
+fn tone(status: &replica::Status) -> Tone {
+    let gone = !matches!(status.document, Presence::Here | Presence::Looking);
+    let stuck = matches!(status.stalled, Some(Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor));
+    let troubled = status.editors.iter().any(|editor| editor.trouble.is_some());
+    if gone || stuck || troubled || status.store_trouble.is_some() || !status.online {
+        Tone::Attention
+    } else if status.waiting + status.unsaved > 0 || status.document == Presence::Looking {
+        Tone::Working
+    } else {
+        Tone::Calm
+    }
+}
+
+/// A document this device or account knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub struct KnownDocument {
+    /// The fragment that leads to it.
+    pub link: String,
+    /// Its title.
+    pub title: String,
+    /// When it last changed, in milliseconds since 1970.
+    pub updated_at: f64,
+    /// Who else writes: handles, or DIDs where no handle is known.
+    pub with: Vec<String>,
+    /// Whether somebody else made it.
+    pub shared: bool,
+    /// Changes on this device that are not yet published.
+    pub waiting: usize,
+}
+
+impl From<LibraryEntry> for KnownDocument {
+    fn from(entry: LibraryEntry) -> Self {
+        Self {
+            link: crate::link::of(&entry.uri),
+            title: entry.title,
+            // Exact: microseconds of this era divided by a thousand fit a double's 53 bits.
+            updated_at: (entry.updated_at.as_micros() / 1000) as f64,
+            with: entry.with,
+            shared: entry.shared,
+            waiting: entry.waiting,
+        }
+    }
+}
+
+/// [`KnownDocument`]s, to cross the border in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(transparent)]
+pub struct Library(pub Vec<KnownDocument>);
+
+/// An account that was looked up, checked both ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+pub struct Account {
+    /// Its DID.
+    pub did: String,
+    /// Its handle.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub handle: Option<String>,
+    /// Its server's origin.
+    pub pds: String,
+}
+
+/// What the page's OAuth client needs to know of the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[serde(rename_all = "camelCase")]
+pub struct SignInSettings {
+    /// The PLC directory.
+    pub plc: String,
+    /// The client id, where one is configured.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub client_id: Option<String>,
+    /// Whether the network is a local one, whose servers speak plain HTTP.
+    pub local: bool,
+    /// What to ask the account for: Sheaf's own collections and nothing else.
+    pub scope: String,
+}
+
+impl SignInSettings {
+    pub(crate) fn of(config: &NetworkConfig) -> Self {
+        Self {
+            plc: config.plc.clone(),
+            client_id: config.client_id.clone(),
+            local: config.is_local(),
+            scope: sheaf_client::session::scope(),
+        }
+    }
+}

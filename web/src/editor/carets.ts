@@ -1,0 +1,194 @@
+import { EditorSelection, StateEffect, StateField, type ChangeDesc, type EditorState, type Extension } from "@codemirror/state";
+import { type EditorView, RectangleMarker, layer, type LayerMarker } from "@codemirror/view";
+import { inkOn } from "../ink";
+import type { Person } from "../wasm/sheaf_web";
+
+// Others' carets and selections are drawn in layers of their own, above and below the text. Nothing of them is in the
+// text's own elements, so they cannot move a character, disturb an input method or be read out in mid-sentence.
+
+interface Caret {
+  /** Which person, where one account may be here twice. */
+  key: string;
+  name: string;
+  color: string;
+  anchor: number;
+  head: number;
+  /** Counts the moves the person made; the text moving under them is none. */
+  moves: number;
+}
+
+const setCarets = StateEffect.define<Caret[]>({
+  map: (carets, changes) => carets.map((caret) => mapped(caret, changes)),
+});
+
+const caretsField = StateField.define<Caret[]>({
+  create: () => [],
+  update(carets, transaction) {
+    if (transaction.docChanged) carets = carets.map((caret) => mapped(caret, transaction.changes));
+    for (const effect of transaction.effects) if (effect.is(setCarets)) carets = effect.value;
+    return carets;
+  },
+});
+
+function mapped(caret: Caret, changes: ChangeDesc): Caret {
+  return { ...caret, anchor: changes.mapPos(caret.anchor, 1), head: changes.mapPos(caret.head, 1) };
+}
+
+/** Takes over where others are, as the engine tells it. */
+export function showPeople(view: EditorView, people: Person[]): void {
+  const known = view.state.field(caretsField);
+  const seen = new Map<string, number>();
+  const limit = view.state.doc.length;
+  const carets: Caret[] = [];
+  for (const { did, name, color, isSelf, caret } of people) {
+    if (isSelf || !caret) continue;
+    const nth = seen.get(did) ?? 0;
+    seen.set(did, nth + 1);
+    const key = `${did} ${nth}`;
+    const anchor = Math.min(caret.anchor, limit);
+    const head = Math.min(caret.head, limit);
+    const before = known.find((other) => other.key === key);
+    const moved = before?.anchor !== anchor || before.head !== head;
+    carets.push({ key, name, color, anchor, head, moves: (before?.moves ?? 0) + (moved ? 1 : 0) });
+  }
+  if (carets.length > 0 || known.length > 0) {
+    if (!same(carets, known)) view.dispatch({ effects: setCarets.of(carets) });
+  }
+}
+
+function same(a: Caret[], b: Caret[]): boolean {
+  return a.length === b.length && a.every((caret, i) => equal(caret, b[i]));
+}
+
+function equal(a: Caret, b: Caret | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.key === b.key &&
+    a.anchor === b.anchor &&
+    a.head === b.head &&
+    a.moves === b.moves &&
+    a.name === b.name &&
+    a.color === b.color
+  );
+}
+
+/** A caret with its name; the name shows for a while after each move. */
+class CaretMarker implements LayerMarker {
+  constructor(
+    private readonly caret: Caret,
+    private readonly left: number,
+    private readonly top: number,
+    private readonly height: number,
+    private readonly flip: boolean,
+  ) {}
+
+  eq(other: LayerMarker): boolean {
+    return (
+      other instanceof CaretMarker &&
+      this.left === other.left &&
+      this.top === other.top &&
+      this.height === other.height &&
+      this.flip === other.flip &&
+      equal(this.caret, other.caret)
+    );
+  }
+
+  draw(): HTMLElement {
+    const element = document.createElement("div");
+    element.className = "sheaf-caret";
+    const name = document.createElement("span");
+    name.className = "sheaf-caret-name";
+    element.append(name);
+    this.adjust(element, name);
+    return element;
+  }
+
+  update(element: HTMLElement, before: LayerMarker): boolean {
+    const name = element.firstChild;
+    if (!(before instanceof CaretMarker) || before.caret.key !== this.caret.key || !(name instanceof HTMLElement)) return false;
+    this.adjust(element, name);
+    if (before.caret.moves !== this.caret.moves) {
+      for (const animation of element.getAnimations({ subtree: true })) animation.currentTime = 0;
+    }
+    return true;
+  }
+
+  private adjust(element: HTMLElement, name: HTMLElement): void {
+    element.style.left = `${this.left}px`;
+    element.style.top = `${this.top}px`;
+    element.style.height = `${this.height}px`;
+    element.style.setProperty("--person", this.caret.color);
+    element.style.setProperty("--on-person", inkOn(this.caret.color));
+    element.classList.toggle("sheaf-caret-flip", this.flip);
+    name.textContent = this.caret.name;
+  }
+}
+
+/** A piece of somebody's selection. */
+class SelectionMarker implements LayerMarker {
+  constructor(
+    private readonly piece: RectangleMarker,
+    private readonly color: string,
+  ) {}
+
+  eq(other: LayerMarker): boolean {
+    return other instanceof SelectionMarker && this.color === other.color && this.piece.eq(other.piece);
+  }
+
+  draw(): HTMLElement {
+    const element = this.piece.draw();
+    element.style.setProperty("--person", this.color);
+    return element;
+  }
+
+  update(element: HTMLElement, before: LayerMarker): boolean {
+    if (!(before instanceof SelectionMarker) || before.color !== this.color) return false;
+    return this.piece.update(element, before.piece);
+  }
+}
+
+function caretMarkers(view: EditorView): LayerMarker[] {
+  const { left, top, right } = view.scrollDOM.getBoundingClientRect();
+  const origin = { left: left - view.scrollDOM.scrollLeft, top: top - view.scrollDOM.scrollTop };
+  const markers: LayerMarker[] = [];
+  for (const caret of view.state.field(caretsField)) {
+    const at = view.coordsAtPos(caret.head, caret.head > caret.anchor ? -1 : 1);
+    if (!at) continue;
+    const flip = right - at.left < 120;
+    markers.push(new CaretMarker(caret, at.left - origin.left, at.top - origin.top, at.bottom - at.top, flip));
+  }
+  return markers;
+}
+
+function selectionMarkers(view: EditorView): LayerMarker[] {
+  const markers: LayerMarker[] = [];
+  for (const { anchor, head, color } of view.state.field(caretsField)) {
+    if (anchor === head) continue;
+    const range = EditorSelection.range(anchor, head);
+    for (const piece of RectangleMarker.forRange(view, "sheaf-selection", range)) {
+      markers.push(new SelectionMarker(piece, color));
+    }
+  }
+  return markers;
+}
+
+/** Others' carets and selections. */
+export const carets: Extension = [
+  caretsField,
+  layer({
+    above: true,
+    class: "sheaf-carets",
+    markers: caretMarkers,
+    update: (update) => update.docChanged || update.viewportChanged || moved(update.startState, update.state),
+  }),
+  layer({
+    above: false,
+    class: "sheaf-selections",
+    markers: selectionMarkers,
+    update: (update) => update.docChanged || update.viewportChanged || moved(update.startState, update.state),
+  }),
+];
+
+function moved(before: EditorState, after: EditorState): boolean {
+  return before.field(caretsField) !== after.field(caretsField);
+}

@@ -1,0 +1,34 @@
+/** What an error says to a person. Every error the engine makes is a sentence already. */
+export function sentence(error: unknown): string {
+  if (error instanceof Error && error.message) return error.message;
+  return "Something went wrong. Reload the page to go on; nothing you wrote is lost.";
+}
+
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const sameYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+
+/** When something was, near times in words: “5 minutes ago”, “yesterday”, “3 March”. */
+export function when(time: number, now = Date.now()): string {
+  const minutes = Math.round((now - time) / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return relative.format(-minutes, "minute");
+  const hours = Math.round(minutes / 60);
+  if (hours < 24) return relative.format(-hours, "hour");
+  const days = Math.round(hours / 24);
+  if (days < 7) return relative.format(-days, "day");
+  const date = new Date(time);
+  return (date.getFullYear() === new Date(now).getFullYear() ? sameYear : otherYear).format(date);
+}
+
+/** One or two letters for a person's mark. */
+export function initials(name: string): string {
+  const [first = "", second = ""] = name.split(/[\s._-]+/u);
+  const letter = (word: string) => [...new Intl.Segmenter().segment(word)][0]?.segment.toLocaleUpperCase() ?? "";
+  return name.includes(" ") ? letter(first) + letter(second) : letter(first);
+}
+
+/** `alice.test and bob.test`, in the reader's language. */
+export function listing(names: string[]): string {
+  return new Intl.ListFormat(undefined, { type: "conjunction" }).format(names);
+}
