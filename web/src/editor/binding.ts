@@ -124,8 +124,6 @@ export function changesOf(splices: Splice[], length: number): ChangeSet {
   return whole(0, steps.length);
 }
 
-const LONE_SURROGATE = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
-
 /**
  * Lines end in `\n` alone. A `\r` that somebody else wrote is a character of the text like any other, so that offsets
  * agree with the engine's; what is typed or pasted here is made to have none, and no half characters.
@@ -134,28 +132,34 @@ export const plainText: Extension = [
   EditorState.lineSeparator.of("\n"),
   EditorState.transactionFilter.of((transaction) => {
     if (!transaction.docChanged || transaction.annotation(fromEngine)) return transaction;
-    const corrections = correctionsOf(transaction.changes, transaction.newDoc);
+    const corrections = correctionsOf(transaction.changes, transaction.startState.doc, transaction.newDoc);
     return corrections.length > 0 ? [transaction, { changes: corrections, sequential: true }] : transaction;
   }),
 ];
 
-function correctionsOf(changes: ChangeSet, doc: Text): { from: number; to: number; insert?: string }[] {
-  const corrections: { from: number; to: number; insert?: string }[] = [];
-  changes.iterChangedRanges((_fromA, _toA, from, to) => {
-    for (const { index, 0: end } of doc.sliceString(from, to).matchAll(/\r\n?/g)) {
-      // Of `\r\n` only the `\r` goes.
-      const at = from + index;
-      const before = doc.sliceString(at + 1, at + 2) === "\n";
-      corrections.push(before || end.length === 2 ? { from: at, to: at + 1 } : { from: at, to: at + 1, insert: "\n" });
+function correctionsOf(changes: ChangeSet, before: Text, after: Text): { from: number; to: number; insert: string }[] {
+  const corrections: { from: number; to: number; insert: string }[] = [];
+  const broken = (at: number) => corrections.push({ from: at, to: at + 1, insert: "\uFFFD" });
+  changes.iterChanges((fromA, toA, from, to, inserted) => {
+    // What stays of a pair that was cut is no character, not even beside another half that would complete it.
+    if (cutsPair(before, fromA)) broken(from - 1);
+    if (PECULIAR.test(inserted.toString())) {
+      for (const match of inserted.toString().matchAll(ODD)) {
+        const at = from + match.index;
+        if (!match[0].startsWith("\r")) broken(at);
+        else corrections.push({ from: at, to: at + match[0].length, insert: "\n" });
+      }
     }
-    // One further on either side: a change may have cut a pair in two. Two further, to see whole pairs as such.
-    const start = Math.max(0, from - 2);
-    const around = doc.sliceString(start, Math.min(doc.length, to + 2));
-    for (const { index } of around.matchAll(LONE_SURROGATE)) {
-      const at = start + index;
-      if (at >= from - 1 && at <= to) corrections.push({ from: at, to: at + 1, insert: "\uFFFD" });
-    }
-  }, true);
-  corrections.sort((a, b) => a.from - b.from);
-  return corrections.filter((correction, i) => corrections[i - 1]?.from !== correction.from);
+    if (cutsPair(before, toA)) broken(to);
+  });
+  // Two changes can leave one half between them.
+  return corrections.filter(({ from }, i) => corrections[i - 1]?.from !== from);
+}
+
+const PECULIAR = /[\r\uD800-\uDFFF]/;
+const ODD = /\r\n?|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g;
+const PAIR = /^[\uD800-\uDBFF][\uDC00-\uDFFF]$/;
+
+function cutsPair(text: Text, at: number): boolean {
+  return at > 0 && at < text.length && PAIR.test(text.sliceString(at - 1, at + 1));
 }

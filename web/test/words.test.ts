@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { inkOn } from "../src/ink";
+import { initials, sentence, when } from "../src/words";
+
+test("near times are said in words, far ones by their date", () => {
+  const now = Date.UTC(2026, 10, 23, 12);
+  expect(when(now - 20_000, now)).toBe("just now");
+  expect(when(now - 5 * 60_000, now)).toMatch(/5/);
+  expect(when(now - 400 * 86_400_000, now)).toMatch(/2025/);
+});
+
+test("initials take whole letters, whatever the script", () => {
+  expect(initials("alice.test")).toBe("A");
+  expect(initials("Ada Lovelace")).toBe("AL");
+  expect(initials("👩‍👩‍👧 family")).toBe("👩‍👩‍👧F");
+  expect(initials("")).toBe("");
+});
+
+test("ink on a colour can be read", () => {
+  expect(inkOn("#ffffff")).toBe("#000");
+  expect(inkOn("#102040")).toBe("#fff");
+});
+
+test("an error without words still says what to do", () => {
+  expect(sentence(new Error("No such account."))).toBe("No such account.");
+  expect(sentence("panic")).toMatch(/Reload/);
+});
