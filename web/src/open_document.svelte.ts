@@ -15,7 +15,9 @@ export class OpenDocument {
   constructor(readonly session: DocumentSession) {
     this.read();
     session.onChange(() => {
+      const before = this.people;
       this.read();
+      this.arrivals = comings(before, this.people) || this.arrivals;
       for (const listener of this.listeners) listener();
     });
   }
@@ -36,9 +38,7 @@ export class OpenDocument {
     this.title = session.title();
     this.status = session.status();
     this.editors = session.editors();
-    const people = session.people();
-    this.arrivals = comings(this.people, people) || this.arrivals;
-    this.people = people;
+    this.people = session.people();
   }
 }
 
