@@ -18,6 +18,11 @@ const BITS: u32 = 53;
 pub struct ClientId(NonZeroU64);
 
 impl ClientId {
+    /// The lowest client id there is.
+    pub const MIN: ClientId = ClientId(NonZeroU64::MIN);
+    /// The highest client id there is.
+    pub const MAX: ClientId = ClientId(NonZeroU64::new((1 << BITS) - 1).expect("2^53 - 1 is not zero"));
+
     /// The client id with this number; `None` for zero and from 2^53 on.
     pub fn new(number: u64) -> Option<ClientId> {
         NonZeroU64::new(number).filter(|_| number < 1 << BITS).map(ClientId)
@@ -161,7 +166,14 @@ mod tests {
     #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
     fn client_ids_depend_on_each_part_and_on_where_it_ends() {
         let id = |did, document, replica: &str| ClientId::derive(did, document, &replica.parse().unwrap());
-        let all = [id("a", "b", "c"), id("b", "a", "c"), id("ab", "", "c"), id("", "ab", "c"), id("a", "bc", "c"), id("a", "b", "d")];
+        let all = [
+            id("a", "b", "c"),
+            id("b", "a", "c"),
+            id("ab", "", "c"),
+            id("", "ab", "c"),
+            id("a", "bc", "c"),
+            id("a", "b", "d"),
+        ];
         for (index, one) in all.iter().enumerate() {
             assert!(one.get() > 0 && one.get() < 1 << 53);
             assert!(!all[..index].contains(one), "{index}");
@@ -172,7 +184,11 @@ mod tests {
     #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
     fn the_derivation_never_changes() {
         // Computed independently (Python's hashlib): documents out there depend on it.
-        let client = ClientId::derive("did:plc:alice", "at://did:plc:alice/dev.sheaf.document/3mabc", &"k3x9".parse().unwrap());
+        let client = ClientId::derive(
+            "did:plc:alice",
+            "at://did:plc:alice/dev.sheaf.document/3mabc",
+            &"k3x9".parse().unwrap(),
+        );
         assert_eq!(client.get(), 6_224_492_382_177_602);
     }
 

@@ -75,7 +75,8 @@ impl Sticky {
         };
         let number = |bytes: &[u8]| bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
         let client = ClientId::new(number(&rest[..7])).ok_or(StickyError)?;
-        let clock = u32::try_from(number(&rest[7..])).ok().filter(|&clock| clock < CLOCK_LIMIT).ok_or(StickyError)?;
+        let clock =
+            u32::try_from(number(&rest[7..])).ok().filter(|&clock| clock < CLOCK_LIMIT).ok_or(StickyError)?;
         Ok(Sticky::Beside { client, clock, bias })
     }
 }

@@ -133,7 +133,11 @@ mod tests {
     fn splices_count_utf16_units_one_after_another() {
         let mut text = String::from("שלום 👩‍👩‍👧\r\né");
         assert_eq!(utf16_len(&text), 5 + 8 + 2 + 1);
-        apply_splices(&mut text, &[Splice::delete(0, 5), Splice::insert(8, "e\u{301}"), Splice::delete(10, 2)]).unwrap();
+        apply_splices(
+            &mut text,
+            &[Splice::delete(0, 5), Splice::insert(8, "e\u{301}"), Splice::delete(10, 2)],
+        )
+        .unwrap();
         assert_eq!(text, "👩‍👩‍👧e\u{301}é");
     }
 
@@ -142,12 +146,16 @@ mod tests {
     fn a_bad_splice_changes_nothing() {
         let mut text = String::from("a😀");
         let cut = SpliceError::CutsCharacter { at: Utf16Offset(2) };
-        assert_eq!(apply_splices(&mut text, &[Splice::insert(0, "x"), Splice::insert(3, "y")]), Err(
-            SpliceError::CutsCharacter { at: Utf16Offset(3) }
-        ));
+        assert_eq!(
+            apply_splices(&mut text, &[Splice::insert(0, "x"), Splice::insert(3, "y")]),
+            Err(SpliceError::CutsCharacter { at: Utf16Offset(3) })
+        );
         assert_eq!(apply_splices(&mut text, &[Splice::delete(0, 2)]), Err(cut.clone()));
         assert_eq!(apply_splices(&mut text, &[Splice::delete(2, 1)]), Err(cut));
-        assert_eq!(apply_splices(&mut text, &[Splice::delete(1, 3)]), Err(SpliceError::PastEnd { end: 4, len: 3 }));
+        assert_eq!(
+            apply_splices(&mut text, &[Splice::delete(1, 3)]),
+            Err(SpliceError::PastEnd { end: 4, len: 3 })
+        );
         assert_eq!(
             apply_splices(&mut text, &[Splice::delete(u32::MAX, u32::MAX)]),
             Err(SpliceError::PastEnd { end: u64::from(u32::MAX), len: 3 })

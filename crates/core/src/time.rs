@@ -127,7 +127,13 @@ fn parse(text: &str) -> Option<Timestamp> {
         return None;
     }
     // A leap second (:60) is read as the first moment of the next minute.
-    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=12).contains(&month)
+        || day < 1
+        || day > days_in_month(year, month)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let mut at = 19;
@@ -160,15 +166,17 @@ fn parse(text: &str) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let days = i64::try_from(days_from_civil(year, month, day)?).ok()?;
-    let seconds = days * 86_400 + i64::try_from(hour * 3_600 + minute * 60 + second).ok()? - offset_minutes * 60;
+    let seconds = days_from_civil(year, month, day)? * 86_400
+        + i64::try_from(hour * 3_600 + minute * 60 + second).ok()?
+        - offset_minutes * 60;
     u64::try_from(seconds).ok()?.checked_mul(MICROS_PER_SECOND)?.checked_add(fraction).map(Timestamp)
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<u64> {
-    bytes.get(at..at + count)?.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
-    })
+    bytes
+        .get(at..at + count)?
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
 }
 
 fn is_leap(year: u64) -> bool {
@@ -202,14 +210,14 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// The inverse of [`civil_from_days`]; `None` before 1970.
-fn days_from_civil(year: u64, month: u64, day: u64) -> Option<u64> {
+/// The inverse of [`civil_from_days`], negative before 1970; `None` before March of the year 0.
+fn days_from_civil(year: u64, month: u64, day: u64) -> Option<i64> {
     let year = if month <= 2 { year.checked_sub(1)? } else { year };
     let march_month = if month > 2 { month - 3 } else { month + 9 };
     let (era, year_of_era) = (year / 400, year % 400);
     let of_year = (153 * march_month + 2) / 5 + day - 1;
     let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
-    (era * DAYS_PER_ERA + of_era).checked_sub(EPOCH_FROM_MARCH_ZERO)
+    (era * DAYS_PER_ERA + of_era).checked_signed_diff(EPOCH_FROM_MARCH_ZERO)
 }
 
 #[cfg(test)]
@@ -223,7 +231,7 @@ mod tests {
         for days in 0..300_000 {
             let (year, month, day) = civil_from_days(days);
             assert_eq!((year, month, day), expected, "day {days}");
-            assert_eq!(days_from_civil(year, month, day), Some(days));
+            assert_eq!(days_from_civil(year, month, day), Some(days as i64));
             expected = if day < days_in_month(year, month) {
                 (year, month, day + 1)
             } else if month < 12 {

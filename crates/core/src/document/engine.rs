@@ -12,14 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use yrs::types::Delta;
 use yrs::updates::decoder::Decode;
 use yrs::{
-    Any, Assoc, ClientID, Doc, GetString, ID, IdSet, IndexedSequence, Observable, OffsetKind, Options, Out, ReadTxn,
-    Snapshot, StickyIndex, Text, TextRef, Transact, Update,
+    Any, Assoc, ClientID, Doc, GetString, ID, IdSet, IndexedSequence, Observable, OffsetKind, Options, Out,
+    ReadTxn, Snapshot, StickyIndex, Text, TextRef, Transact, Update,
 };
 
+use super::order::Order;
 use super::{MAX_TEXT_LEN, StateVector};
 use crate::client_id::ClientId;
 use crate::door::ranges::IdRanges;
-use crate::door::{CLOCK_LIMIT, ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, canonical, encode, parse};
+use crate::door::{
+    CLOCK_LIMIT, ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, canonical, encode, in_order, parse,
+};
 use crate::sticky::{Bias, Sticky};
 use crate::text::{Splice, SpliceError, Utf16Offset, apply_splices, utf16_len};
 
@@ -43,6 +46,7 @@ pub(super) struct Engine {
     clocks: StateVector,
     deleted: IdRanges,
     pairs: Pairs,
+    order: Order,
 }
 
 /// A part of the text, deleted or not, that one client wrote in one go.
@@ -84,6 +88,7 @@ impl Engine {
             clocks: StateVector::new(),
             deleted: IdRanges::default(),
             pairs: Pairs::default(),
+            order: Order::default(),
         }
     }
 
@@ -125,7 +130,10 @@ impl Engine {
             let adds = utf16_len(&splice.insert);
             inserted = inserted.saturating_add(adds);
             len = (len - splice.delete).saturating_add(adds);
-            if len > MAX_TEXT_LEN || inserted > MAX_TEXT_LEN || self.next_clock() >= CLOCK_LIMIT - 1 - inserted {
+            if len > MAX_TEXT_LEN
+                || inserted > MAX_TEXT_LEN
+                || self.next_clock() >= CLOCK_LIMIT - 1 - inserted
+            {
                 return Err(SpliceError::TooLong);
             }
             has_pairs |= splice.insert.chars().any(|character| character.len_utf16() == 2);
@@ -159,13 +167,17 @@ impl Engine {
         let raw = txn.encode_update_v1();
         drop(txn);
         let update = canonical(&raw).expect("edits of a text are within the grammar of the door");
-        self.note(&parse(&update).expect("a canonical update is an update"));
+        let mut parsed = parse(&update).expect("a canonical update is an update");
+        let is_corrected = self.place(&mut parsed);
+        debug_assert!(!is_corrected, "an edit goes between neighbours");
+        self.note(&parsed);
         update
     }
 
     /// Puts in what is not there yet. Everything it builds on must be.
     pub(super) fn integrate(&mut self, parsed: &Parsed<'_>, watch: Watch) -> Vec<Splice> {
-        let fresh = self.fresh(parsed);
+        let mut fresh = self.fresh(parsed);
+        self.place(&mut fresh);
         // A reference into the middle of a character breaks it in two, which the library doesn't report as a change.
         let breaks_characters = watch == Watch::Yes && self.pairs.any_cut_by(&fresh);
         let before = breaks_characters.then(|| self.text());
@@ -174,8 +186,12 @@ impl Engine {
             Watch::Yes => self.doc.transact_mut(),
             Watch::No => self.doc.transact_mut_with(UNWATCHED),
         };
-        txn.apply_update(update).expect("a text within the grammar of the door has no parent that could be wrong");
-        assert!(!txn.has_missing_updates(), "all that an update builds on was there, so nothing is left over");
+        txn.apply_update(update)
+            .expect("a text within the grammar of the door has no parent that could be wrong");
+        assert!(
+            !txn.has_missing_updates(),
+            "all that an update builds on was there, so nothing is left over"
+        );
         drop(txn);
         self.note(&fresh);
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
@@ -214,6 +230,31 @@ impl Engine {
             }
         }
         fresh
+    }
+
+    /// Finds the place of what is new; where its neighbours never were next to each other, it gets others. Gives whether
+    /// there was such a thing.
+    fn place(&mut self, fresh: &mut Parsed<'_>) -> bool {
+        let mut corrected: BTreeMap<Id, Option<Id>> = BTreeMap::new();
+        for (client, piece) in in_order(fresh) {
+            let right = self.order.place(client, piece);
+            if right != piece.right_origin {
+                corrected.insert(Id { client, clock: piece.clock }, right);
+            }
+        }
+        for section in fresh.clients.iter_mut().filter(|_| !corrected.is_empty()) {
+            for piece in section.runs.iter_mut().flat_map(|run| &mut run.pieces) {
+                if let Some(right) = corrected.get(&Id { client: section.client, clock: piece.clock }) {
+                    piece.right_origin = *right;
+                }
+            }
+        }
+        !corrected.is_empty()
+    }
+
+    /// The unit just before one that is there, deleted or not.
+    pub(super) fn unit_before(&self, id: Id) -> Option<Id> {
+        self.order.unit_before(id)
     }
 
     /// Keeps the books on what was put in.
@@ -268,7 +309,9 @@ impl Engine {
         let (clock, assoc) = match bias {
             Bias::After if self.pairs.cut_before(Id { client, clock }) => (clock - 1, Assoc::After),
             Bias::After => (clock, Assoc::After),
-            Bias::Before if self.pairs.cut_before(Id { client, clock: clock + 1 }) => (clock + 1, Assoc::Before),
+            Bias::Before if self.pairs.cut_before(Id { client, clock: clock + 1 }) => {
+                (clock + 1, Assoc::Before)
+            }
             Bias::Before => (clock, Assoc::Before),
         };
         let place = StickyIndex::from_id(ID::new(foreign(client), clock), assoc);
@@ -373,7 +416,8 @@ fn splices(delta: &[Delta]) -> Vec<Splice> {
 
 /// One splice that makes `after` of `before`.
 fn difference(before: &str, after: &str) -> Option<Splice> {
-    let prefix: usize = before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+    let prefix: usize =
+        before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
     let (before_rest, after_rest) = (&before[prefix..], &after[prefix..]);
     let suffix: usize = before_rest
         .chars()
@@ -438,12 +482,16 @@ impl Pairs {
 
 /// The code units just before which an update cuts the text of what was there.
 fn cuts<'p>(parsed: &'p Parsed<'_>) -> impl Iterator<Item = Id> + 'p {
-    let beside = parsed.clients.iter().flat_map(|section| section.runs.iter().flat_map(|run| &run.pieces)).flat_map(|piece| {
-        let after_origin = piece.origin.map(|id| Id { client: id.client, clock: id.clock + 1 });
-        [after_origin, piece.right_origin].into_iter().flatten()
-    });
-    let deleted = parsed.deletes.iter().flat_map(|(client, range)| {
-        [Id { client, clock: range.start }, Id { client, clock: range.end }]
-    });
+    let beside =
+        parsed.clients.iter().flat_map(|section| section.runs.iter().flat_map(|run| &run.pieces)).flat_map(
+            |piece| {
+                let after_origin = piece.origin.map(|id| Id { client: id.client, clock: id.clock + 1 });
+                [after_origin, piece.right_origin].into_iter().flatten()
+            },
+        );
+    let deleted = parsed
+        .deletes
+        .iter()
+        .flat_map(|(client, range)| [Id { client, clock: range.start }, Id { client, clock: range.end }]);
     beside.chain(deleted)
 }

@@ -29,6 +29,7 @@
 //! ```
 
 mod engine;
+mod order;
 mod undo;
 mod waiting;
 
@@ -144,7 +145,8 @@ impl Document {
     pub fn edit(&mut self, now: Timestamp, splices: &[Splice]) -> Result<LocalChange, SpliceError> {
         self.engine.check(splices)?;
         let parsed_bytes = self.engine.edit(splices);
-        let update = scan(&parsed_bytes, Allowed::Any).expect("what was just written and made canonical passes the door");
+        let update = scan(&parsed_bytes, Allowed::Any)
+            .expect("what was just written and made canonical passes the door");
         if !update.is_empty() {
             self.undo.record_edit(now, Step::of(&update.parsed()));
         }
@@ -200,7 +202,11 @@ impl Document {
             return Readiness::Waiting(Missing { client, clock });
         }
         let adds = update.provides().iter().any(|(&client, range)| reached(client) < range.end);
-        if adds || self.engine.deletes_something(&update.parsed()) { Readiness::Ready } else { Readiness::Known }
+        if adds || self.engine.deletes_something(&update.parsed()) {
+            Readiness::Ready
+        } else {
+            Readiness::Known
+        }
     }
 
     /// Applies an update from elsewhere, or this replica's own from its store; gives what the text went through. Parts of

@@ -125,31 +125,35 @@ pub(super) struct Reversal {
 }
 
 pub(super) fn reverse(step: &Step, engine: &Engine) -> Reversal {
-    let mut writer = Writer { client: engine.client(), clock: engine.next_clock(), pieces: Vec::new(), reborn: Vec::new() };
+    let mut writer = Writer {
+        client: engine.client(),
+        clock: engine.next_clock(),
+        pieces: Vec::new(),
+        reborn: Vec::new(),
+    };
     let mut deletes = IdRanges::default();
     // What a step both added and deleted was not there before it.
     let mut lost = step.deleted.clone();
     for (client, range) in step.added.iter() {
         lost.remove(client, range);
     }
-    let mut left: Option<Id> = None;
     for stretch in engine.stretches() {
         let Id { client, clock } = stretch.id;
         let whole = clock..clock + stretch.len;
         if stretch.deleted {
             for range in lost.within(client, whole.clone()) {
-                let before = if range.start > clock { Some(Id { client, clock: range.start - 1 }) } else { left };
-                writer.write_again(&stretch, range.start, range.end - range.start, before);
+                let left = engine.unit_before(Id { client, clock: range.start });
+                writer.write_again(&stretch, range.start, range.end - range.start, left);
             }
         } else {
             for range in step.added.within(client, whole.clone()) {
                 deletes.insert(client, range);
             }
         }
-        left = Some(Id { client, clock: whole.end - 1 });
     }
     let Writer { client, pieces, reborn, .. } = writer;
-    let clients = if pieces.is_empty() { Vec::new() } else { vec![ClientRuns { client, runs: vec![Run { pieces }] }] };
+    let clients =
+        if pieces.is_empty() { Vec::new() } else { vec![ClientRuns { client, runs: vec![Run { pieces }] }] };
     Reversal { parsed: Parsed { clients, deletes }, reborn }
 }
 

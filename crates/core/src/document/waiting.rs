@@ -69,7 +69,11 @@ impl WaitingRoom {
     ///
     /// # Errors
     /// When it may have to wait and there is no room; then nothing has happened.
-    pub fn offer(&mut self, document: &mut Document, update: VettedUpdate) -> Result<Vec<Splice>, WaitingRoomFull> {
+    pub fn offer(
+        &mut self,
+        document: &mut Document,
+        update: VettedUpdate,
+    ) -> Result<Vec<Splice>, WaitingRoomFull> {
         // An update with holes has several parts; without one, what comes after a hole would keep back what comes before.
         let parts = if update.has_holes() { update.split(usize::MAX) } else { vec![update] };
         let waits = |part: &VettedUpdate| matches!(document.readiness(part), Readiness::Waiting(_));
@@ -102,7 +106,8 @@ impl WaitingRoom {
 
     fn has_room(&self, parts: &[VettedUpdate]) -> bool {
         let (updates, bytes) = (parts.len(), parts.iter().map(|part| part.bytes().len()).sum::<usize>());
-        let share = parts.first().and_then(|part| self.by_author.get(&part.author())).copied().unwrap_or_default();
+        let share =
+            parts.first().and_then(|part| self.by_author.get(&part.author())).copied().unwrap_or_default();
         share.updates + updates <= MAX_UPDATES_PER_AUTHOR
             && share.bytes + bytes <= MAX_BYTES_PER_AUTHOR
             && self.bytes + bytes <= MAX_BYTES

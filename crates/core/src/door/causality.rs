@@ -18,11 +18,17 @@ pub(super) fn check_order(parsed: &Parsed<'_>) -> Result<(), Refusal> {
         }
     }
     // A single client that only points back is in order as it stands.
-    if parsed.clients.len() < 2 || Interleaving::new(parsed).runs_through() { Ok(()) } else { Err(Refusal::Circular) }
+    if parsed.clients.len() < 2 || Interleaving::new(parsed).run_through(|_, _| ()) {
+        Ok(())
+    } else {
+        Err(Refusal::Circular)
+    }
 }
 
 /// The clocks an update adds for each client, and those that must be there before.
-pub(super) fn provides_and_requires(parsed: &Parsed<'_>) -> (BTreeMap<ClientId, Range<u32>>, BTreeMap<ClientId, u32>) {
+pub(super) fn provides_and_requires(
+    parsed: &Parsed<'_>,
+) -> (BTreeMap<ClientId, Range<u32>>, BTreeMap<ClientId, u32>) {
     let provides: BTreeMap<ClientId, Range<u32>> = parsed
         .clients
         .iter()
@@ -63,22 +69,32 @@ pub(super) fn neighbours(piece: &Piece<'_>) -> impl Iterator<Item = Id> + use<> 
     [piece.origin, piece.right_origin].into_iter().flatten()
 }
 
+/// The pieces of an update that passed [`check_order`], each after all that it refers to.
+pub(crate) fn in_order<'p, 'a>(parsed: &'p Parsed<'a>) -> Vec<(ClientId, &'p Piece<'a>)> {
+    if let [only] = parsed.clients.as_slice() {
+        return only.runs.iter().flat_map(|run| &run.pieces).map(|piece| (only.client, piece)).collect();
+    }
+    let mut order = Vec::new();
+    Interleaving::new(parsed).run_through(|client, piece| order.push((client, piece)));
+    order
+}
+
 /// Plays the runs of several clients in any order that works, without applying them.
-struct Interleaving<'p> {
-    tracks: BTreeMap<ClientId, Track<'p>>,
+struct Interleaving<'p, 'a> {
+    tracks: BTreeMap<ClientId, Track<'p, 'a>>,
     /// Clients that wait for another to have passed a clock.
     waiting: BTreeMap<(ClientId, u32), Vec<ClientId>>,
 }
 
-struct Track<'p> {
-    pieces: Vec<&'p Piece<'p>>,
+struct Track<'p, 'a> {
+    pieces: Vec<&'p Piece<'a>>,
     next: usize,
     start: u32,
 }
 
-impl<'p> Interleaving<'p> {
-    fn new(parsed: &'p Parsed<'p>) -> Interleaving<'p> {
-        let track = |runs: &'p [Run<'p>]| Track {
+impl<'p, 'a> Interleaving<'p, 'a> {
+    fn new(parsed: &'p Parsed<'a>) -> Interleaving<'p, 'a> {
+        let track = |runs: &'p [Run<'a>]| Track {
             pieces: runs.iter().flat_map(|run| &run.pieces).collect(),
             next: 0,
             start: runs[0].start(),
@@ -87,15 +103,19 @@ impl<'p> Interleaving<'p> {
         Interleaving { tracks, waiting: BTreeMap::new() }
     }
 
-    /// Each client runs until it needs something of another that isn't there yet, and is woken when it is.
-    fn runs_through(mut self) -> bool {
+    /// Each client runs until it needs something of another that isn't there yet, and is woken when it is. Gives whether
+    /// all came through.
+    fn run_through(mut self, mut played: impl FnMut(ClientId, &'p Piece<'a>)) -> bool {
         let mut ready: Vec<ClientId> = self.tracks.keys().copied().collect();
         while let Some(client) = ready.pop() {
-            while let Some(piece) = self.tracks.get(&client).and_then(|track| track.pieces.get(track.next).copied()) {
+            while let Some(piece) =
+                self.tracks.get(&client).and_then(|track| track.pieces.get(track.next).copied())
+            {
                 if let Some(missing) = neighbours(piece).find(|id| !self.is_there(id)) {
                     self.waiting.entry((missing.client, missing.clock)).or_default().push(client);
                     break;
                 }
+                played(client, piece);
                 if let Some(track) = self.tracks.get_mut(&client) {
                     track.next += 1;
                 }

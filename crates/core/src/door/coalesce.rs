@@ -51,8 +51,12 @@ pub fn merge(updates: &[VettedUpdate]) -> Result<VettedUpdate, MergeError> {
             for run in section.runs {
                 merged = Some(match merged {
                     None => (section.client, run),
-                    Some((client, _)) if client != section.client => return Err(MergeError::DifferentAuthors),
-                    Some((_, before)) if before.end() != run.start() => return Err(MergeError::NotConsecutive),
+                    Some((client, _)) if client != section.client => {
+                        return Err(MergeError::DifferentAuthors);
+                    }
+                    Some((_, before)) if before.end() != run.start() => {
+                        return Err(MergeError::NotConsecutive);
+                    }
                     Some((client, mut before)) => {
                         before.pieces.extend(run.pieces);
                         (client, before)
@@ -77,7 +81,9 @@ pub(super) fn join(parsed: &mut Parsed<'_>) {
                 match joined.last_mut() {
                     Some(before) if goes_on(section.client, before, &piece) => {
                         before.len += piece.len;
-                        if let (Content::Text(text), Content::Text(more)) = (&mut before.content, &piece.content) {
+                        if let (Content::Text(text), Content::Text(more)) =
+                            (&mut before.content, &piece.content)
+                        {
                             text.to_mut().push_str(more);
                         }
                     }
@@ -102,7 +108,7 @@ fn goes_on(client: ClientId, before: &Piece<'_>, piece: &Piece<'_>) -> bool {
 const PIECE_OVERHEAD: usize = 32;
 /// About the most bytes that a section takes beside its pieces, and a range of deletions.
 const SECTION_OVERHEAD: usize = 20;
-const DELETION_BYTES: usize = 18;
+const DELETION_BYTES: usize = 20;
 
 /// Takes an update apart into several of about `max_bytes`, in an order in which they can be applied.
 pub(super) fn split(parsed: &Parsed<'_>, max_bytes: usize) -> Vec<VettedUpdate> {
@@ -110,7 +116,7 @@ pub(super) fn split(parsed: &Parsed<'_>, max_bytes: usize) -> Vec<VettedUpdate> 
         [only] => split_section(only, max_bytes),
         several => split_at_holes(several),
     };
-    let room = (max_bytes / DELETION_BYTES).max(1);
+    let room = ((max_bytes - SECTION_OVERHEAD) / DELETION_BYTES).max(1);
     let mut deletes = IdRanges::default();
     for (client, range) in parsed.deletes.iter() {
         deletes.insert(client, range);
@@ -189,8 +195,12 @@ fn cut_text<'a>(client: ClientId, piece: &Piece<'a>, room: usize) -> Option<(Pie
 /// One part for each run, in the order in which the runs of one client follow each other; several clients' first runs
 /// may refer to each other, so what has no hole before it stays together.
 fn split_at_holes<'a>(sections: &'a [ClientRuns<'a>]) -> Vec<Parsed<'a>> {
-    let copy = |client: ClientId, run: &Run<'a>| ClientRuns { client, runs: vec![Run { pieces: run.pieces.clone() }] };
-    let first: Vec<ClientRuns<'a>> = sections.iter().map(|section| copy(section.client, &section.runs[0])).collect();
+    let copy = |client: ClientId, run: &Run<'a>| ClientRuns {
+        client,
+        runs: vec![Run { pieces: run.pieces.clone() }],
+    };
+    let first: Vec<ClientRuns<'a>> =
+        sections.iter().map(|section| copy(section.client, &section.runs[0])).collect();
     let mut parts = Vec::new();
     if !first.is_empty() {
         parts.push(Parsed { clients: first, deletes: IdRanges::default() });

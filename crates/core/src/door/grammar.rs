@@ -159,7 +159,10 @@ fn piece<'a>(reader: &mut Reader<'a>, info: u8, clock: u32) -> Result<Piece<'a>,
     }
     let origin = if info & HAS_ORIGIN != 0 { Some(reader.id()?) } else { None };
     let right_origin = if info & HAS_RIGHT_ORIGIN != 0 { Some(reader.id()?) } else { None };
-    if origin.is_none() && right_origin.is_none() && (reader.number()? != PARENT_IS_ROOT || reader.string()? != ROOT) {
+    if origin.is_none()
+        && right_origin.is_none()
+        && (reader.number()? != PARENT_IS_ROOT || reader.string()? != ROOT)
+    {
         return Err(Refusal::ForeignParent);
     }
     let (len, content) = if kind == TEXT {
@@ -235,7 +238,10 @@ impl<'a> Reader<'a> {
     }
 
     fn clock(&mut self) -> Result<u32, Refusal> {
-        u32::try_from(self.number()?).ok().filter(|&clock| clock < CLOCK_LIMIT).ok_or(Refusal::ClockOutOfRange)
+        u32::try_from(self.number()?)
+            .ok()
+            .filter(|&clock| clock < CLOCK_LIMIT)
+            .ok_or(Refusal::ClockOutOfRange)
     }
 
     fn length(&mut self) -> Result<u32, Refusal> {
@@ -251,7 +257,8 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<&'a str, Refusal> {
         let len = self.number()?;
-        let len = usize::try_from(len).ok().filter(|&len| len <= self.rest.len()).ok_or(Refusal::Truncated)?;
+        let len =
+            usize::try_from(len).ok().filter(|&len| len <= self.rest.len()).ok_or(Refusal::Truncated)?;
         let (text, rest) = self.rest.split_at(len);
         self.rest = rest;
         std::str::from_utf8(text).map_err(|_| Refusal::NotUtf8)

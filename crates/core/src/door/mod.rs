@@ -33,14 +33,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::client_id::ClientId;
+pub(crate) use causality::in_order;
 pub use coalesce::{MergeError, merge};
 pub(crate) use grammar::{ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, encode, parse};
 
-/// The longest update taken from outside, in bytes: 256 KiB.
+/// The longest update taken from outside, in bytes: 128 KiB.
 ///
 /// A record holds at most 60 KB, deflated; an update that inflates to more than this is no typing. With it, an update
 /// made to be costly still stays below 16 MB of memory from the door into the document.
-pub const MAX_UPDATE_BYTES: usize = 256 * 1024;
+pub const MAX_UPDATE_BYTES: usize = 128 * 1024;
 
 /// The longest state taken from the local store, in bytes: 64 MiB.
 pub const MAX_STATE_BYTES: usize = 64 * 1024 * 1024;
@@ -232,7 +233,7 @@ impl VettedUpdate {
         self.0.bytes == [0, 0]
     }
 
-    /// The same in several updates of at most about `max_bytes` each, to be applied in order, without holes in any of
+    /// The same in several updates of at most `max_bytes` each, to be applied in order, without holes in any of
     /// them. An update of several clients is only taken apart at its holes. `max_bytes` counts as at least 64.
     pub fn split(&self, max_bytes: usize) -> Vec<VettedUpdate> {
         if self.0.bytes.len() <= max_bytes && !self.0.has_holes {

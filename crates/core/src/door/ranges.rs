@@ -65,7 +65,11 @@ impl IdRanges {
     }
 
     /// The parts of `range` that are in the set, ascending.
-    pub(crate) fn within(&self, client: ClientId, range: Range<u32>) -> impl Iterator<Item = Range<u32>> + '_ {
+    pub(crate) fn within(
+        &self,
+        client: ClientId,
+        range: Range<u32>,
+    ) -> impl Iterator<Item = Range<u32>> + '_ {
         let Range { start: from, end: to } = range;
         let ranges = self.0.get(&client).into_iter();
         ranges
@@ -75,7 +79,9 @@ impl IdRanges {
 
     /// All ranges, by client and clock ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, Range<u32>)> + '_ {
-        self.0.iter().flat_map(|(&client, ranges)| ranges.iter().map(move |(&start, &end)| (client, start..end)))
+        self.0
+            .iter()
+            .flat_map(|(&client, ranges)| ranges.iter().map(move |(&start, &end)| (client, start..end)))
     }
 
     /// The clients, descending as Yjs writes them, each with its ranges ascending.
@@ -94,7 +100,10 @@ impl IdRanges {
 }
 
 /// The ranges of which some part is in `range`, ascending.
-fn overlapping<'a>(ranges: &'a BTreeMap<u32, u32>, range: &Range<u32>) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+fn overlapping<'a>(
+    ranges: &'a BTreeMap<u32, u32>,
+    range: &Range<u32>,
+) -> impl Iterator<Item = (u32, u32)> + use<'a> {
     let first = ranges.range(..=range.start).next_back().map_or(range.start, |(&start, _)| start);
     let wanted = range.clone();
     // `first.max(..)` keeps the bounds in order when `range` is empty.
@@ -134,9 +143,16 @@ mod tests {
                 }
                 flags[start as usize..end as usize].fill(insert);
                 let listed: Vec<_> = ranges.iter().map(|(_, range)| range).collect();
-                assert!(listed.windows(2).all(|pair| pair[0].end < pair[1].start), "{listed:?} is neither sorted nor merged");
+                assert!(
+                    listed.windows(2).all(|pair| pair[0].end < pair[1].start),
+                    "{listed:?} is neither sorted nor merged"
+                );
                 for clock in 0..40 {
-                    assert_eq!(ranges.contains(client(), &(clock..clock + 1)), flags[clock as usize], "{clock} in {listed:?}");
+                    assert_eq!(
+                        ranges.contains(client(), &(clock..clock + 1)),
+                        flags[clock as usize],
+                        "{clock} in {listed:?}"
+                    );
                 }
                 let (from, to) = (next(40), next(40));
                 let inside: Vec<u32> = ranges.within(client(), from..to).flatten().collect();
