@@ -1,0 +1,85 @@
+//! The record that says who is here.
+
+use sheaf_repo::{Ipld, json};
+
+use super::{
+    AWARENESS, Color, MAX_AWARENESS_RECORD, MAX_STICKY_BYTES, RecordError, clean_name,
+    fields::{self, Fields, bytes, datetime, object, parsed, string, text},
+};
+use crate::{client_id::ReplicaId, document_uri::DocumentUri, sticky::Sticky, time::Timestamp};
+
+/// `dev.sheaf.awareness`: that somebody is here, and where; in each editor's repo, overwritten in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwarenessRecord {
+    /// Which document it belongs to.
+    pub document: DocumentUri,
+    /// Which of their replicas says so.
+    pub replica: ReplicaId,
+    /// What they would like to be called, cleaned by [`clean_name`]; never empty. It proves nothing: handles do.
+    pub name: Option<String>,
+    /// The colour they would like to be shown in.
+    pub color: Option<Color>,
+    /// Where they are in the text.
+    pub caret: Option<Caret>,
+    /// When this stops being true, by their device's clock. In leaving it is set to the time of leaving.
+    pub expires_at: Timestamp,
+}
+
+/// A selection; a mere caret where its ends are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caret {
+    /// Where the selection began.
+    pub anchor: Sticky,
+    /// Where the caret is.
+    pub head: Sticky,
+}
+
+impl AwarenessRecord {
+    /// Reads a record as it stands in a repo.
+    ///
+    /// # Errors
+    /// [`RecordError`] when it is longer than [`MAX_AWARENESS_RECORD`], no such record, or over a limit.
+    pub fn parse(record: &[u8]) -> Result<AwarenessRecord, RecordError> {
+        let mut fields = Fields::of_record(record, MAX_AWARENESS_RECORD, AWARENESS)?;
+        let name = fields.optional("name", "a text", text)?.map(|name| clean_name(&name));
+        Ok(AwarenessRecord {
+            document: fields.required("document", "a document's at-URI", parsed)?,
+            replica: fields.required("replica", "a replica id", parsed)?,
+            name: name.filter(|name| !name.is_empty()),
+            color: fields.optional("color", "a colour as in #336699", parsed)?,
+            caret: fields.optional("caret", "two places in the text", Caret::read)?,
+            expires_at: fields.required("expiresAt", "a date and time", datetime)?,
+        })
+    }
+
+    /// The record in atproto's JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        let name = self.name.as_deref().map(clean_name).filter(|name| !name.is_empty());
+        let fields = [
+            ("document", Some(string(&self.document))),
+            ("replica", Some(string(&self.replica))),
+            ("name", name.map(Ipld::String)),
+            ("color", self.color.map(string)),
+            ("caret", self.caret.as_ref().map(Caret::write)),
+            ("expiresAt", Some(string(self.expires_at.to_rfc3339()))),
+        ];
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        json::from_ipld(&fields::record(AWARENESS, fields))
+    }
+}
+
+impl Caret {
+    fn read(value: Ipld) -> Option<Caret> {
+        let mut fields = Fields::of_object(value, "caret").ok()?;
+        let mut place = |field| {
+            let bytes = fields.required(field, "a place", bytes(MAX_STICKY_BYTES)).ok()?;
+            Sticky::from_bytes(&bytes).ok()
+        };
+        Some(Caret { anchor: place("anchor")?, head: place("head")? })
+    }
+
+    fn write(&self) -> Ipld {
+        let place = |sticky: &Sticky| Ipld::Bytes(sticky.to_bytes());
+        object([("anchor", place(&self.anchor)), ("head", place(&self.head))])
+    }
+}
