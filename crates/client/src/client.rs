@@ -1,0 +1,282 @@
+//! The client: one account (or none) on one device, and the documents it opens.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use sheaf_core::{
+    client_id::ReplicaId,
+    document_uri::DocumentUri,
+    replica::{Effect, Event, Replica, ReplicaConfig},
+};
+use sheaf_repo::{did::Did, tid::Tid};
+
+use crate::{
+    config::NetworkConfig,
+    driver::{self, Open, World},
+    handle::DocumentHandle,
+    library::{self, LibraryEntry, LibraryError, Notes},
+    net::{
+        doorbell,
+        http::Http,
+        identity::{Account, AccountError, Directory},
+    },
+    platform,
+    session::Authed,
+    slots::{self, Locks, Slot},
+    store::{SharedStore, StoreError},
+};
+
+/// What a client is made of.
+pub struct Parts {
+    /// Which network.
+    pub config: NetworkConfig,
+    /// Where this device keeps things.
+    pub store: SharedStore,
+    /// What keeps two tabs or processes from being the same replica.
+    pub locks: Rc<dyn Locks>,
+    /// Who is signed in; `None` reads without signing in.
+    pub account: Option<Rc<dyn Authed>>,
+    /// What to call the person to others; their handle if `None`.
+    pub name: Option<String>,
+}
+
+/// One account (or none) on one device. Cheap to clone.
+#[derive(Clone)]
+pub struct Client(Rc<Inner>);
+
+struct Inner {
+    config: NetworkConfig,
+    world: Rc<World>,
+    locks: Rc<dyn Locks>,
+    did: Option<Did>,
+    name: Option<String>,
+    online: Cell<bool>,
+    open: RefCell<Vec<Weak<Open>>>,
+}
+
+/// Why a document could not be opened or made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The device's store does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Making a document takes an account.
+    #[error("sign in to make a document")]
+    NotSignedIn,
+}
+
+/// Why a document was not forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForgetError {
+    /// It holds changes that exist nowhere else.
+    #[error("this document holds {0} unpublished changes of yours; they would be lost")]
+    Unpublished(usize),
+    /// It is open.
+    #[error("the document is open; close it first")]
+    Open,
+    /// The device's store does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Client {
+    /// A client of these parts. It asks nobody anything by itself.
+    pub fn new(parts: Parts) -> Self {
+        let http = Http::new();
+        let did = parts.account.as_ref().map(|account| account.did().clone());
+        let name = parts.name.or_else(|| parts.account.as_ref().and_then(|account| account.handle()));
+        let world = World {
+            directory: Directory::new(parts.config.clone(), http.clone()),
+            http,
+            store: parts.store,
+            account: RefCell::new(parts.account),
+        };
+        Self(Rc::new(Inner {
+            config: parts.config,
+            world: Rc::new(world),
+            locks: parts.locks,
+            did,
+            name,
+            online: Cell::new(true),
+            open: RefCell::default(),
+        }))
+    }
+
+    /// Who is signed in.
+    pub fn account(&self) -> Option<Did> {
+        self.0.did.clone()
+    }
+
+    /// The signed-in account's handle, to show.
+    pub fn handle(&self) -> Option<String> {
+        self.0.world.account.borrow().as_ref().and_then(|account| account.handle())
+    }
+
+    /// The same account signed in again: open documents go on publishing.
+    ///
+    /// # Panics
+    /// When it is another account: that is another client's business.
+    pub fn set_account(&self, account: Rc<dyn Authed>) {
+        assert_eq!(Some(account.did()), self.0.did.as_ref(), "a client is of one account for life");
+        *self.0.world.account.borrow_mut() = Some(account);
+        self.for_each_open(|open| open.happen(Event::Session(true)));
+    }
+
+    /// The device says whether it has a network.
+    pub fn online(&self, online: bool) {
+        self.0.online.set(online);
+        self.for_each_open(|open| open.online(online));
+    }
+
+    fn for_each_open(&self, act: impl Fn(&Open)) {
+        let open: Vec<Rc<Open>> = self.0.open.borrow().iter().filter_map(Weak::upgrade).collect();
+        open.iter().filter(|open| !open.closed.get()).for_each(|open| act(open));
+    }
+
+    /// Opens a document with what this device has of it, at once; the network follows. A document this device does not
+    /// have yet opens too, and says in its status that it is being looked for.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`] when the device's store does not work.
+    pub async fn open(&self, uri: &DocumentUri) -> Result<DocumentHandle, OpenError> {
+        self.start(uri, None).await
+    }
+
+    /// Makes a document; works without a network.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn create(&self, title: &str) -> Result<DocumentHandle, OpenError> {
+        let owner = self.0.did.clone().ok_or(OpenError::NotSignedIn)?;
+        let clock = (platform::random_u64() % 1024) as u16;
+        let uri = DocumentUri::new(owner, &Tid::from_micros(platform::now().as_micros(), clock));
+        self.start(&uri, Some(title)).await
+    }
+
+    async fn start(&self, uri: &DocumentUri, create: Option<&str>) -> Result<DocumentHandle, OpenError> {
+        let Inner { world, locks, did, .. } = &*self.0;
+        let slot = match did {
+            Some(account) => Some(slots::take(&*world.store, &**locks, account, uri).await?),
+            None => None,
+        };
+        let config = self.replica_config(uri, slot.as_ref());
+        let mut stored = Vec::new();
+        for prefix in Replica::store_prefixes(&config) {
+            stored.extend(world.store.scan(&prefix).await?);
+        }
+        let now = platform::now();
+        let (replica, effects) = match create {
+            Some(title) => Replica::create(config, title, stored, now),
+            None => Replica::open(config, stored, now),
+        };
+        Ok(self.run(uri, replica, effects, slot))
+    }
+
+    fn replica_config(&self, uri: &DocumentUri, slot: Option<&Slot>) -> ReplicaConfig {
+        let reader = || ReplicaId::parse("reader").expect("a constant that is a replica id");
+        ReplicaConfig {
+            document: uri.clone(),
+            account: self.0.did.clone(),
+            replica: slot.map_or_else(reader, |slot| slot.replica.clone()),
+            adopt: slot.map(|slot| slot.adopted.clone()).unwrap_or_default(),
+            name: self.0.name.clone(),
+            seed: platform::random_u64(),
+        }
+    }
+
+    fn run(
+        &self,
+        uri: &DocumentUri,
+        replica: Replica,
+        effects: Vec<Effect>,
+        slot: Option<Slot>,
+    ) -> DocumentHandle {
+        let world = &self.0.world;
+        let (listener, heard, listening) =
+            doorbell::doorbell(self.0.config.jetstream.clone(), world.store.clone());
+        let (open, inner) = Open::new(uri.clone(), replica, effects, world.clone(), slot, (listener, heard));
+        let notes = Notes::new(self.0.did.clone());
+        notes.take(&open);
+        let weak = Rc::downgrade(&open);
+        open.subscribe(Rc::new(RefCell::new(move |change| {
+            if let (driver::Change::Refresh, Some(open)) = (change, weak.upgrade()) {
+                notes.take(&open);
+            }
+        })));
+        platform::spawn(driver::run(open.clone(), inner, listening));
+        if !self.0.online.get() {
+            open.online(false);
+        }
+        let mut all = self.0.open.borrow_mut();
+        all.retain(|open| open.upgrade().is_some_and(|open| !open.closed.get()));
+        all.push(Rc::downgrade(&open));
+        DocumentHandle::new(open)
+    }
+
+    /// Finds an account by what a person typed: a handle, with or without `@`, or a DID.
+    ///
+    /// # Errors
+    /// [`AccountError`], a sentence to show.
+    pub async fn find_account(&self, typed: &str) -> Result<Account, AccountError> {
+        self.0.world.directory.find_account(typed).await
+    }
+
+    /// The documents this device knows, newest first, without asking anybody.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn documents(&self) -> Result<Vec<LibraryEntry>, StoreError> {
+        library::list(&*self.0.world.store, self.0.did.as_ref()).await
+    }
+
+    /// The same list after asking the account's repo for documents made or shared elsewhere.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; what the device knows is still there through [`documents`](Self::documents).
+    pub async fn refresh_documents(&self) -> Result<Vec<LibraryEntry>, LibraryError> {
+        let account = self.0.world.account.borrow().clone();
+        match account {
+            Some(account) => library::refresh(&self.0.world, account.did(), &account.pds()).await,
+            None => Ok(self.documents().await?),
+        }
+    }
+
+    /// Erases a document from this device. It stays in its editors' repos.
+    ///
+    /// # Errors
+    /// [`ForgetError`], above all while changes of one's own are in it that exist nowhere else.
+    pub async fn forget(&self, uri: &DocumentUri) -> Result<(), ForgetError> {
+        let is_open = self
+            .0
+            .open
+            .borrow()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|open| open.uri == *uri && !open.closed.get());
+        if is_open {
+            return Err(ForgetError::Open);
+        }
+        let store = &self.0.world.store;
+        let entry = self.documents().await?.into_iter().find(|entry| entry.uri == *uri);
+        if let Some(waiting) = entry.map(|entry| entry.waiting).filter(|waiting| *waiting > 0) {
+            return Err(ForgetError::Unpublished(waiting));
+        }
+        let did = self.0.did.as_ref();
+        store.erase(&format!("doc/{uri}/")).await?;
+        if let Some(did) = did {
+            store.erase(&format!("slot/{did}/{uri}/")).await?;
+        }
+        store.erase(&format!("{}{uri}", library::prefix(did))).await?;
+        Ok(())
+    }
+
+    /// Erases everything from this device: every document, list and counter of every account.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn erase_device(&self) -> Result<(), StoreError> {
+        self.0.world.store.erase("").await
+    }
+}

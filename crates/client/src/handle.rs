@@ -1,0 +1,196 @@
+//! One open document, as its view or a command line holds it.
+
+use std::{cell::RefCell, rc::Rc};
+
+use sheaf_core::{
+    document_uri::DocumentUri,
+    replica::{Event, Person, Role, Status},
+    text::{Splice, Utf16Offset},
+};
+use sheaf_repo::did::Did;
+
+use crate::{
+    driver::{Change, Open},
+    platform,
+};
+
+/// An open document. Clones are the same document; it closes when the last one is dropped, or on [`close`](Self::close).
+///
+/// Everything but [`until`](Self::until) and `close` is synchronous: an edit changes the text at once, is made durable and
+/// published by the driver, and what became of it shows in [`status`](Self::status).
+#[derive(Clone)]
+pub struct DocumentHandle(Rc<Holder>);
+
+/// Closes the document when nobody holds it any more.
+struct Holder(Rc<Open>);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl std::fmt::Debug for DocumentHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DocumentHandle").field(self.uri()).finish()
+    }
+}
+
+/// Stops calling back when dropped.
+#[must_use = "dropping it ends the subscription"]
+pub struct Subscription {
+    open: std::rc::Weak<Open>,
+    id: u64,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.upgrade() {
+            open.unsubscribe(self.id);
+        }
+    }
+}
+
+impl DocumentHandle {
+    pub(crate) fn new(open: Rc<Open>) -> Self {
+        Self(Rc::new(Holder(open)))
+    }
+
+    fn open(&self) -> &Open {
+        &self.0.0
+    }
+
+    /// Which document it is.
+    pub fn uri(&self) -> &DocumentUri {
+        &self.open().uri
+    }
+
+    // --- what the person does ---
+
+    /// Changes the text; offsets are into [`text`](Self::text) as it is now. Splices that do not fit are refused as a whole
+    /// and change nothing.
+    pub fn edit(&self, splices: Vec<Splice>) {
+        self.open().happen(Event::Edit(splices));
+    }
+
+    /// Takes back the person's own last change; shown through [`Change::Show`] before this returns.
+    pub fn undo(&self) {
+        self.open().happen(Event::Undo);
+    }
+
+    /// Brings back what was last undone; shown through [`Change::Show`] before this returns.
+    pub fn redo(&self) {
+        self.open().happen(Event::Redo);
+    }
+
+    /// The person's caret or selection moved.
+    pub fn select(&self, anchor: Utf16Offset, head: Utf16Offset) {
+        self.open().happen(Event::Select { anchor, head });
+    }
+
+    /// The page was hidden (`true`) or shown again.
+    pub fn hidden(&self, hidden: bool) {
+        self.open().happen(Event::Hidden(hidden));
+    }
+
+    /// The owner renames the document.
+    pub fn set_title(&self, title: &str) {
+        self.open().happen(Event::SetTitle(title.to_owned()));
+    }
+
+    /// The owner lets this account write.
+    pub fn add_editor(&self, did: Did) {
+        self.open().happen(Event::AddEditor(did));
+    }
+
+    /// The owner stops accepting what this account writes from now on.
+    pub fn remove_editor(&self, did: Did) {
+        self.open().happen(Event::RemoveEditor(did));
+    }
+
+    /// Publishes what waits, without waiting for the flush window.
+    pub fn flush(&self) {
+        self.open().happen(Event::FlushNow);
+    }
+
+    // --- what is true now ---
+
+    /// The text.
+    pub fn text(&self) -> String {
+        self.open().replica.borrow().text()
+    }
+
+    /// What the document is called; empty while unknown.
+    pub fn title(&self) -> String {
+        self.open().replica.borrow().title()
+    }
+
+    /// Everything a status line and its details need.
+    pub fn status(&self) -> Status {
+        self.open().replica.borrow().status(platform::now())
+    }
+
+    /// Who is here now.
+    pub fn people(&self) -> Vec<Person> {
+        self.open().replica.borrow().people()
+    }
+
+    /// What the signed-in account may do.
+    pub fn role(&self) -> Role {
+        self.open().replica.borrow().role()
+    }
+
+    /// Who may write, the owner first.
+    pub fn editors(&self) -> Vec<Did> {
+        self.open().replica.borrow().editors()
+    }
+
+    /// Whether there is an own edit to take back.
+    pub fn can_undo(&self) -> bool {
+        self.open().replica.borrow().can_undo()
+    }
+
+    /// Whether there is an undone edit to bring back.
+    pub fn can_redo(&self) -> bool {
+        self.open().replica.borrow().can_redo()
+    }
+
+    // --- watching it ---
+
+    /// Calls back on every change until the subscription is dropped.
+    ///
+    /// The call comes in the turn that changed the replica, with nothing borrowed: the getters may be called inside, and a
+    /// view that passes on each of its own changes at once is never behind. A callback should not keep a handle of the
+    /// document, or it never closes by being dropped.
+    pub fn on_change(&self, callback: impl FnMut(Change) + 'static) -> Subscription {
+        let id = self.open().subscribe(Rc::new(RefCell::new(callback)));
+        Subscription { open: Rc::downgrade(&self.0.0), id }
+    }
+
+    /// Waits until `condition` holds, looking again after every change. It has no time limit of its own; put it into
+    /// [`platform::within`] where one is wanted. Ends, too, when the document is closed.
+    pub async fn until(&self, mut condition: impl FnMut(&Self) -> bool) {
+        loop {
+            let version = self.open().changed.version();
+            if self.open().closed.get() || condition(self) {
+                return;
+            }
+            self.open().changed.changed(version).await;
+        }
+    }
+
+    /// Closes the document: waits until everything is durable on this device, and a few seconds for writes under way.
+    /// What is not published by then goes out the next time the document is opened.
+    pub async fn close(self) {
+        let open = self.0.0.clone();
+        open.close();
+        drop(self);
+        loop {
+            let version = open.changed.version();
+            if open.closed.get() {
+                return;
+            }
+            open.changed.changed(version).await;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Who an account is: handle → DID → DID document, checked both ways, on hosts that can be chosen.
+//!
+//! The signing key in a DID document is what a repo's signatures are checked with, so the directory is trusted with that
+//! and with nothing else. A handle is only ever shown; it counts when the handle names the DID *and* the DID's document
+//! names the handle.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+
+use sheaf_core::{
+    replica::{Identity, ResolveFailure},
+    time::Timestamp,
+};
+use sheaf_repo::{did::Did, handle::Handle};
+
+use super::{
+    http::{Http, HttpError, Request},
+    xrpc,
+};
+use crate::{config::NetworkConfig, platform};
+
+mod document;
+mod handle;
+
+pub use document::{DidDocument, DocumentError};
+pub use handle::HandleFailure;
+
+/// How long an identity is believed without asking again.
+const BELIEVED: Duration = Duration::from_secs(10 * 60);
+/// How long opening a document may wait for a handle to be checked; it is only a label.
+const HANDLE_PATIENCE: Duration = Duration::from_secs(3);
+/// The largest DID document read, in bytes.
+const MAX_DOCUMENT: usize = 64 * 1024;
+
+/// An account found by what a person typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who.
+    pub did: Did,
+    /// Their handle, where handle and DID name each other.
+    pub handle: Option<Handle>,
+    /// The origin of their PDS.
+    pub pds: String,
+}
+
+/// Why no account was found. Each is a sentence to show beside the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// What was typed is neither a handle nor a DID.
+    #[error("“{0}” is not a handle; one looks like name.bsky.social")]
+    NotAHandle(String),
+    /// Nobody has this handle.
+    #[error("there is no account with the handle {0}")]
+    UnknownHandle(Handle),
+    /// The handle names an account whose own document does not name the handle.
+    #[error("{0} points at an account that does not call itself that")]
+    NotMutual(Handle),
+    /// The handle could not be looked up.
+    #[error("{handle} cannot be looked up now ({reason}); try again when you are online")]
+    HandleUnreachable {
+        /// Which.
+        handle: Handle,
+        /// Why.
+        reason: String,
+    },
+    /// The handle is known and its account cannot be looked up.
+    #[error("the account {did} cannot be looked up: {failure}")]
+    Unresolved {
+        /// Which.
+        did: Did,
+        /// Why.
+        failure: ResolveFailure,
+    },
+}
+
+struct Known {
+    at: Timestamp,
+    identity: Identity,
+}
+
+/// Looks accounts up and remembers them for a while. Clones share what they know.
+#[derive(Clone)]
+pub struct Directory {
+    config: Rc<NetworkConfig>,
+    http: Http,
+    known: Rc<RefCell<BTreeMap<Did, Known>>>,
+}
+
+/// The most identities remembered; far above the editors of all documents one person has open.
+const MAX_KNOWN: usize = 1000;
+
+impl Directory {
+    /// A directory that knows nobody yet.
+    pub fn new(config: NetworkConfig, http: Http) -> Self {
+        Self { config: Rc::new(config), http, known: Rc::default() }
+    }
+
+    /// Who this DID is: its PDS, its signing key, and its handle if that can be checked soon. `fresh` asks again even if
+    /// the answer is known, because a signature has failed.
+    ///
+    /// # Errors
+    /// [`ResolveFailure`], by what can be done about it.
+    pub async fn resolve(&self, did: &Did, fresh: bool) -> Result<Identity, ResolveFailure> {
+        let now = platform::now();
+        let known = self.known.borrow().get(did).map(|known| (known.at, known.identity.clone()));
+        if let Some((at, identity)) = &known
+            && !fresh
+            && now.saturating_since(*at) < BELIEVED
+        {
+            return Ok(identity.clone());
+        }
+        let document = self.document(did).await?;
+        let claimed = document.claimed_handle.clone();
+        let before = known.and_then(|(_, identity)| identity.handle);
+        let handle = match claimed {
+            // The handle was checked when we last looked and the document still claims it.
+            Some(claimed) if fresh && before.as_ref() == Some(&claimed) => before,
+            Some(claimed) => self.checked(did, claimed).await,
+            None => None,
+        };
+        let identity = Identity { did: did.clone(), handle, pds: document.pds, key: document.key };
+        let mut known = self.known.borrow_mut();
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        known.insert(did.clone(), Known { at: now, identity: identity.clone() });
+        Ok(identity)
+    }
+
+    /// Finds an account by a handle (with or without `@`) or a DID, as a person types it.
+    ///
+    /// # Errors
+    /// [`AccountError`], a sentence to show.
+    pub async fn find_account(&self, typed: &str) -> Result<Account, AccountError> {
+        // Pasting from a profile often brings invisible direction marks along.
+        let typed: String = typed
+            .chars()
+            .filter(
+                |c| !matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'),
+            )
+            .collect();
+        let typed = typed.trim().trim_start_matches('@');
+        if let Ok(did) = typed.parse::<Did>() {
+            let found = self.resolve(&did, false).await;
+            let identity = found.map_err(|failure| AccountError::Unresolved { did, failure })?;
+            return Ok(Account { did: identity.did, handle: identity.handle, pds: identity.pds });
+        }
+        let shown = || typed.chars().filter(|c| !c.is_control()).take(80).collect();
+        let handle =
+            typed.to_ascii_lowercase().parse::<Handle>().map_err(|_| AccountError::NotAHandle(shown()))?;
+        let did = match self.resolve_handle(&handle).await {
+            Ok(did) => did,
+            Err(HandleFailure::NotFound) => return Err(AccountError::UnknownHandle(handle)),
+            Err(HandleFailure::Unreachable(reason)) => {
+                return Err(AccountError::HandleUnreachable { handle, reason });
+            }
+        };
+        let document = self.document(&did).await;
+        let document = document.map_err(|failure| AccountError::Unresolved { did: did.clone(), failure })?;
+        if document.claimed_handle.as_ref() != Some(&handle) {
+            return Err(AccountError::NotMutual(handle));
+        }
+        Ok(Account { did, handle: Some(handle), pds: document.pds })
+    }
+
+    /// The DID a handle names, one way only.
+    ///
+    /// # Errors
+    /// [`HandleFailure`].
+    pub async fn resolve_handle(&self, handle: &Handle) -> Result<Did, HandleFailure> {
+        handle::resolve(&self.config, &self.http, handle).await
+    }
+
+    async fn checked(&self, did: &Did, claimed: Handle) -> Option<Handle> {
+        match platform::within(HANDLE_PATIENCE, self.resolve_handle(&claimed)).await {
+            Ok(Ok(named)) if named == *did => Some(claimed),
+            outcome => {
+                tracing::debug!(%did, handle = %claimed, ?outcome, "the handle does not check out");
+                None
+            }
+        }
+    }
+
+    async fn document(&self, did: &Did) -> Result<DidDocument, ResolveFailure> {
+        let url = self.document_url(did)?;
+        let request = Request::get(url)
+            .limit(MAX_DOCUMENT)
+            .header("accept", "application/did+ld+json, application/json");
+        let response = self.http.get(request).await.map_err(|error| match error {
+            HttpError::TooLarge { .. } => ResolveFailure::Malformed(error.to_string()),
+            error => ResolveFailure::Unreachable(xrpc::reason(&error)),
+        })?;
+        match response.status {
+            200 => {}
+            404 => return Err(ResolveFailure::NotFound),
+            410 => return Err(ResolveFailure::Tombstoned),
+            status @ (408 | 429 | 500..) => {
+                return Err(ResolveFailure::Unreachable(format!("status {status}")));
+            }
+            status => return Err(ResolveFailure::Malformed(format!("status {status}"))),
+        }
+        if let Some(what) = xrpc::not_what_was_asked(&response) {
+            return Err(ResolveFailure::Malformed(what));
+        }
+        DidDocument::parse(&response.body, did, self.config.reach())
+            .map_err(|e| ResolveFailure::Malformed(e.to_string()))
+    }
+
+    fn document_url(&self, did: &Did) -> Result<String, ResolveFailure> {
+        match did.as_str().strip_prefix("did:web:") {
+            None => Ok(format!("{}/{did}", self.config.plc)),
+            Some(host) => document::web_origin(host, self.config.reach())
+                .map(|origin| format!("{origin}/.well-known/did.json"))
+                .ok_or_else(|| ResolveFailure::Malformed("its did:web is not a host name".into())),
+        }
+    }
+}

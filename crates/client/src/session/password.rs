@@ -1,0 +1,262 @@
+//! Sessions by app password: `com.atproto.server.createSession` and its refresh.
+
+use std::{cell::RefCell, rc::Rc};
+
+use futures_util::lock::Mutex;
+use serde::Deserialize;
+use sheaf_repo::did::Did;
+
+use super::{Authed, AuthedError, Saved, SessionStore, SessionStoreError, Tokens};
+use crate::{
+    config::NetworkConfig,
+    net::{
+        http::{Http, HttpError, Request, Response},
+        identity::{AccountError, Directory},
+        origin,
+        xrpc::{self, Refusal},
+    },
+    platform::LocalFuture,
+};
+
+/// Why signing in did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// There is no such account, or it cannot be looked up.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// Handle and password do not fit.
+    #[error("the handle or the password is wrong")]
+    WrongPassword,
+    /// The account wants a second factor, which app passwords do without.
+    #[error(
+        "this account asks for a code by mail; make an app password in its settings and sign in with that"
+    )]
+    AppPasswordNeeded,
+    /// The server did not answer.
+    #[error("{pds} did not answer: {error}")]
+    Unreachable {
+        /// Which.
+        pds: String,
+        /// Why.
+        error: HttpError,
+    },
+    /// The server answered something else.
+    #[error("{pds} refused to sign you in: {message}")]
+    Refused {
+        /// Which.
+        pds: String,
+        /// In its words.
+        message: String,
+    },
+    /// The session kept belongs to a network other than the one configured.
+    #[error("the session kept here is for {pds}, which is not on this network; sign in again")]
+    OtherNetwork {
+        /// Where the session is.
+        pds: String,
+    },
+    /// The session cannot be kept.
+    #[error(transparent)]
+    Store(#[from] SessionStoreError),
+}
+
+/// A session by app password.
+pub struct Password {
+    http: Http,
+    did: Did,
+    store: Rc<dyn SessionStore>,
+    session: RefCell<Saved>,
+    /// Held by the one that refreshes; the others wait and use what it got.
+    refreshing: Mutex<()>,
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.session.borrow().fmt(f)
+    }
+}
+
+/// The server's answer to signing in and to refreshing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Granted {
+    did: String,
+    handle: Option<String>,
+    access_jwt: String,
+    refresh_jwt: String,
+}
+
+impl Password {
+    /// Signs in with a handle or DID and an app password, and keeps the session in `store`.
+    ///
+    /// # Errors
+    /// [`SignInError`], each a sentence to show.
+    pub async fn sign_in(
+        config: &NetworkConfig,
+        identifier: &str,
+        password: &str,
+        store: Rc<dyn SessionStore>,
+    ) -> Result<Rc<Self>, SignInError> {
+        let http = Http::new();
+        let account = Directory::new(config.clone(), http.clone()).find_account(identifier).await?;
+        let body = serde_json::json!({ "identifier": account.did.as_str(), "password": password });
+        let request =
+            Request::post_json(xrpc::url(&account.pds, "com.atproto.server.createSession", []), &body);
+        let pds = account.pds;
+        let response =
+            http.send(request).await.map_err(|error| SignInError::Unreachable { pds: pds.clone(), error })?;
+        if !response.is_success() {
+            let refusal = Refusal::of(&response);
+            return Err(match (refusal.status, refusal.error.as_str()) {
+                (_, "AuthFactorTokenRequired") => SignInError::AppPasswordNeeded,
+                (_, "AccountTakedown" | "AccountDeactivated") => {
+                    SignInError::Refused { pds, message: refusal.message }
+                }
+                (401, _) => SignInError::WrongPassword,
+                _ => SignInError::Refused { pds, message: refusal.message },
+            });
+        }
+        let granted: Granted =
+            xrpc::parse(&response).map_err(|message| SignInError::Refused { pds: pds.clone(), message })?;
+        if granted.did != account.did.as_str() {
+            return Err(SignInError::Refused { pds, message: "it answered for another account".into() });
+        }
+        let session = Saved {
+            did: granted.did,
+            handle: account.handle.map(|h| h.to_string()).or(granted.handle),
+            pds,
+            tokens: Tokens::Password { access: granted.access_jwt, refresh: granted.refresh_jwt },
+        };
+        store.save(&session)?;
+        Ok(Rc::new(Self::over(http, account.did, store, session)))
+    }
+
+    fn over(http: Http, did: Did, store: Rc<dyn SessionStore>, session: Saved) -> Self {
+        Self { http, did, store, session: RefCell::new(session), refreshing: Mutex::new(()) }
+    }
+
+    fn access(&self) -> String {
+        let Tokens::Password { access, .. } = &self.session.borrow().tokens;
+        access.clone()
+    }
+
+    async fn send_once(&self, request: &Request, access: &str) -> Result<Response, HttpError> {
+        self.http.send(request.clone().header("authorization", format!("Bearer {access}"))).await
+    }
+
+    async fn send_renewing(&self, request: Request) -> Result<Response, AuthedError> {
+        let access = self.access();
+        let response = self.send_once(&request, &access).await?;
+        if !is_expired(&response) {
+            return Ok(response);
+        }
+        self.refresh(&access).await?;
+        let response = self.send_once(&request, &self.access()).await?;
+        if is_expired(&response) { Err(AuthedError::SignInAgain) } else { Ok(response) }
+    }
+
+    /// Gets a new pair of tokens, unless somebody else has since `stale` was in use.
+    async fn refresh(&self, stale: &str) -> Result<(), AuthedError> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        if self.access() != stale {
+            return Ok(());
+        }
+        // Another process with the same session may have been quicker: a refresh token counts once.
+        if let Ok(Some(saved)) = self.store.load()
+            && saved.did == self.did.as_str()
+            && saved != *self.session.borrow()
+        {
+            *self.session.borrow_mut() = saved;
+            if self.access() != stale {
+                return Ok(());
+            }
+        }
+        let (url, refresh) = {
+            let session = self.session.borrow();
+            let Tokens::Password { refresh, .. } = &session.tokens;
+            (xrpc::url(&session.pds, "com.atproto.server.refreshSession", []), refresh.clone())
+        };
+        let request =
+            Request { headers: vec![], body: None, ..Request::post_json(url, &serde_json::Value::Null) };
+        let response = self.http.send(request.header("authorization", format!("Bearer {refresh}"))).await?;
+        match response.status {
+            200..300 => {}
+            400 | 401 | 403 => return Err(AuthedError::SignInAgain),
+            status => {
+                return Err(HttpError::Unreachable(format!(
+                    "the session cannot be renewed now, status {status}"
+                ))
+                .into());
+            }
+        }
+        let granted: Granted = xrpc::parse(&response).map_err(HttpError::Interrupted)?;
+        let mut session = self.session.borrow_mut();
+        session.tokens = Tokens::Password { access: granted.access_jwt, refresh: granted.refresh_jwt };
+        if let Err(error) = self.store.save(&session) {
+            // The session works for this run; the next will have to sign in.
+            tracing::warn!(%error, "the renewed session cannot be kept");
+        }
+        Ok(())
+    }
+}
+
+fn is_expired(response: &Response) -> bool {
+    response.status == 401
+        && !matches!(Refusal::of(response).error.as_str(), "AccountTakedown" | "AccountDeactivated")
+        || response.status == 400 && Refusal::of(response).error == "ExpiredToken"
+}
+
+impl Authed for Password {
+    fn did(&self) -> &Did {
+        &self.did
+    }
+
+    fn handle(&self) -> Option<String> {
+        self.session.borrow().handle.clone()
+    }
+
+    fn pds(&self) -> String {
+        self.session.borrow().pds.clone()
+    }
+
+    fn send(&self, request: Request) -> LocalFuture<'_, Result<Response, AuthedError>> {
+        Box::pin(self.send_renewing(request))
+    }
+}
+
+/// The session kept in `store`, ready to use; asks no server. `None`: nobody is signed in.
+///
+/// # Errors
+/// [`SignInError::Store`] when what is kept cannot be read, or is of another network than `config`'s.
+pub async fn restore(
+    config: &NetworkConfig,
+    store: Rc<dyn SessionStore>,
+) -> Result<Option<Rc<dyn Authed>>, SignInError> {
+    let Some(session) = store.load()? else { return Ok(None) };
+    let damaged = || SessionStoreError::Damaged { path: "of the session".into() };
+    let did = session.did.parse::<Did>().map_err(|_| damaged())?;
+    if origin::origin(&session.pds, config.reach()).is_err() {
+        return Err(SignInError::OtherNetwork { pds: session.pds });
+    }
+    Ok(Some(Rc::new(Password::over(Http::new(), did, store, session))))
+}
+
+/// Forgets the session, and tells the server if it can be reached.
+///
+/// # Errors
+/// [`SignInError::Store`] when it cannot be removed from this device.
+pub async fn sign_out(store: Rc<dyn SessionStore>) -> Result<(), SignInError> {
+    let session = store.load();
+    store.clear()?;
+    if let Ok(Some(session)) = session {
+        let Tokens::Password { refresh, .. } = &session.tokens;
+        let url = xrpc::url(&session.pds, "com.atproto.server.deleteSession", []);
+        let request =
+            Request { headers: vec![], body: None, ..Request::post_json(url, &serde_json::Value::Null) };
+        if let Err(error) =
+            Http::new().send(request.header("authorization", format!("Bearer {refresh}"))).await
+        {
+            tracing::debug!(%error, "the server was not told about signing out");
+        }
+    }
+    Ok(())
+}
