@@ -94,6 +94,11 @@ impl Repo {
         Some((cid, self.blocks.get(cid).expect("every record's block is kept")))
     }
 
+    /// Every record's path, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.records.keys().map(String::as_str)
+    }
+
     /// The newest commit.
     pub fn head(&self) -> &Cid {
         &self.head

@@ -83,6 +83,15 @@ pub enum StoreOp {
     },
 }
 
+impl StoreOp {
+    /// The key it changes.
+    pub fn key(&self) -> &str {
+        match self {
+            StoreOp::Put { key, .. } | StoreOp::Delete { key } => key,
+        }
+    }
+}
+
 /// A read from somebody's PDS. Needs no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {

@@ -5,10 +5,8 @@ use std::time::Duration;
 use sheaf_repo::{cid::Cid, did::Did, handle::Handle, key::VerifyingKey, tid::Tid};
 
 use super::effect::{BatchId, FetchId, WriteId};
-use crate::{
-    text::{Splice, Utf16Offset},
-    time::Timestamp,
-};
+pub use crate::budget::RateLimits;
+use crate::text::{Splice, Utf16Offset};
 
 /// One thing that happened. Everything a replica knows arrives this way, in the order it is handed in.
 #[derive(Debug, Clone)]
@@ -207,19 +205,6 @@ pub enum WriteFailure {
     /// The answer made no sense; it may have happened.
     #[error("your server's answer could not be read ({0})")]
     Malformed(String),
-}
-
-/// What `RateLimit-*` headers tell about the account's quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimits {
-    /// Points in the window.
-    pub limit: u32,
-    /// Points left in it.
-    pub remaining: u32,
-    /// When the window starts anew.
-    pub reset: Timestamp,
-    /// How long the window is.
-    pub window: Duration,
 }
 
 /// A hint that a repo has changed. Anyone may have made it up.

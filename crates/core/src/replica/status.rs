@@ -150,7 +150,7 @@ impl Status {
     /// ```
     pub fn sentence(&self) -> String {
         let mut sentence = self.saying();
-        if self.people > 1 && matches!(self.document, Presence::Here) {
+        if self.people > 1 && self.online && matches!(self.document, Presence::Here) {
             sentence.push_str(&format!(" · {} people here", self.people));
         }
         sentence
@@ -158,7 +158,9 @@ impl Status {
 
     fn saying(&self) -> String {
         match &self.document {
-            Presence::Looking if !self.online => return "Offline: this document is not on this device yet".into(),
+            Presence::Looking if !self.online => {
+                return "Offline: this document is not on this device yet".into();
+            }
             Presence::Looking => {
                 return match self.owner_trouble() {
                     Some(trouble) => format!("Not here yet: {trouble}"),
@@ -166,7 +168,9 @@ impl Status {
                 };
             }
             Presence::NotFound => return "There is no document at this link".into(),
-            Presence::Deleted => return "Its owner has deleted this document; this device keeps what it has".into(),
+            Presence::Deleted => {
+                return "Its owner has deleted this document; this device keeps what it has".into();
+            }
             Presence::UnknownFormat(format) => {
                 return format!("This document needs a newer Sheaf (format “{format}”)");
             }
@@ -183,7 +187,9 @@ impl Status {
             Some(Stalled::NoLongerEditor) if self.waiting == 0 => return "You can read this document".into(),
             Some(Stalled::NoLongerEditor) => return format!("You are no longer an editor: {changes}"),
             Some(Stalled::SignInAgain) => return format!("Sign in again to publish: {changes}"),
-            Some(Stalled::Refused(reason)) => return format!("Saved on this device; your server refused it: {reason}"),
+            Some(Stalled::Refused(reason)) => {
+                return format!("Saved on this device; your server refused it: {reason}");
+            }
             _ => {}
         }
         if !self.online {
@@ -196,7 +202,9 @@ impl Status {
         if self.waiting > 0 {
             return match &self.stalled {
                 Some(Stalled::Unreachable { .. }) => format!("Your server cannot be reached: {changes}"),
-                Some(Stalled::QuotaUsed { .. }) => format!("Saved on this device; publishing more slowly: {changes}"),
+                Some(Stalled::QuotaUsed { .. }) => {
+                    format!("Saved on this device; publishing more slowly: {changes}")
+                }
                 _ => "Saved on this device".into(),
             };
         }

@@ -14,13 +14,7 @@ mod trouble;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use sheaf_repo::{
-    blocks::Blocks,
-    cid::Cid,
-    did::Did,
-    mst::KeyRange,
-    tid::Tid,
-};
+use sheaf_repo::{blocks::Blocks, cid::Cid, did::Did, mst::KeyRange, tid::Tid};
 
 use self::pursuit::{Known, Pursuit, Step};
 pub use self::trouble::Trouble;
@@ -207,7 +201,8 @@ impl RepoView {
                 {
                     return Outcome::default();
                 }
-                let path = bell.path.clone().filter(|path| self.ranges.iter().any(|range| range.contains(path)));
+                let path =
+                    bell.path.clone().filter(|path| self.ranges.iter().any(|range| range.contains(path)));
                 Ring { path, car: bell.car.clone() }
             }
             None => Ring::default(),
@@ -377,7 +372,8 @@ impl RepoView {
             outcome.asks.extend(more.asks);
             // A pursuit that starts with a frame's own blocks can arrive at once; merge what it proves.
             if let Some(newer) = more.advance {
-                let advance = outcome.advance.get_or_insert_with(|| Advance { changed: vec![], gone: vec![] });
+                let advance =
+                    outcome.advance.get_or_insert_with(|| Advance { changed: vec![], gone: vec![] });
                 advance.changed.retain(|(path, ..)| {
                     !newer.gone.contains(path) && !newer.changed.iter().any(|(p, ..)| p == path)
                 });
@@ -412,10 +408,16 @@ impl RepoView {
         let starts: Vec<&str> = match path {
             Some(path) => vec![path],
             // Once the nodes are known one look at the head tells whether anything changed.
-            None if self.head.is_some() && !self.nodes.is_empty() => vec![self.ranges.last().map_or("", |r| r.from())],
+            None if self.head.is_some() && !self.nodes.is_empty() => {
+                vec![self.ranges.last().map_or("", |r| r.from())]
+            }
             None => self.ranges.iter().map(KeyRange::from).collect(),
         };
-        starts.iter().filter_map(|path| path.split_once('/')).map(|(c, k)| (c.to_owned(), k.to_owned())).collect()
+        starts
+            .iter()
+            .filter_map(|path| path.split_once('/'))
+            .map(|(c, k)| (c.to_owned(), k.to_owned()))
+            .collect()
     }
 }
 

@@ -174,7 +174,7 @@ impl Pursuit {
                 return Step::Failed(Trouble::TwoHistories);
             }
         }
-        if commit.rev().timestamp_micros() > now.saturating_add(MAX_AHEAD).as_micros() {
+        if commit.rev().micros() > now.saturating_add(MAX_AHEAD).as_micros() {
             return Step::Failed(Trouble::FromTheFuture);
         }
         if commit.verify(&identity.key).is_err() {
@@ -221,8 +221,11 @@ impl Pursuit {
         }
         let changed: Vec<(&String, &Cid)> =
             found.iter().filter(|(path, cid)| known.entries.get(*path) != Some(cid)).collect();
-        let missing: BTreeSet<Cid> =
-            changed.iter().filter(|(_, cid)| source.get(cid).is_none()).map(|(_, cid)| (*cid).clone()).collect();
+        let missing: BTreeSet<Cid> = changed
+            .iter()
+            .filter(|(_, cid)| source.get(cid).is_none())
+            .map(|(_, cid)| (*cid).clone())
+            .collect();
         if !missing.is_empty() {
             return self.ask_for(missing);
         }
@@ -232,9 +235,8 @@ impl Pursuit {
             .collect();
         let mut kept = Blocks::default();
         for cid in &nodes {
-            if let Some(bytes) = source.get(cid) {
-                kept.keep(cid.clone(), bytes.to_vec());
-            }
+            kept.copy_from(known.nodes, cid);
+            kept.copy_from(&self.blocks, cid);
         }
         Step::Arrived(Arrival { head, entries: found, nodes: kept, changed })
     }

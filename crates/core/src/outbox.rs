@@ -1,0 +1,272 @@
+//! What is durable here and not yet published, and the one write that is under way.
+//!
+//! Everything this account publishes from this replica goes through here, one write at a time, so that order, retries and
+//! quota are decided in one place. A write whose answer was lost is repeated as it was: `putRecord` of the same record is
+//! the same as once.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    client_id::ReplicaId,
+    replica::{Stalled, WriteFailure, WriteId},
+    segment::{SegmentLog, SegmentPlan},
+    time::Timestamp,
+};
+
+/// A server that refuses a change as it is gets asked again this seldom.
+const AFTER_REFUSAL: Duration = Duration::from_secs(600);
+
+/// What a write carries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cargo {
+    /// The owner's document record, carrying out the intents up to this number.
+    Document {
+        /// The last intent in it.
+        upto: u64,
+    },
+    /// A replica's segment.
+    Segment {
+        /// Whose.
+        replica: ReplicaId,
+        /// What of its log.
+        plan: SegmentPlan,
+    },
+    /// Presence.
+    Awareness,
+}
+
+/// Own changes on their way into the account's repo.
+#[derive(Debug)]
+pub struct Outbox {
+    replica: ReplicaId,
+    logs: BTreeMap<ReplicaId, Log>,
+    in_flight: Option<(WriteId, Cargo)>,
+    /// A segment write that may or may not have happened: repeated before anything else of that log.
+    unsure: BTreeMap<ReplicaId, SegmentPlan>,
+    last_flush: Option<Timestamp>,
+    attempts: u32,
+    not_before: Option<Timestamp>,
+    stalled: Option<Stalled>,
+    hurry: bool,
+    session: bool,
+    seed: u64,
+    published_any: bool,
+}
+
+#[derive(Debug)]
+struct Log {
+    segments: SegmentLog,
+    /// Of the entries pending in `segments`, how many the store has confirmed.
+    durable: u64,
+}
+
+impl Outbox {
+    /// Nothing to publish yet.
+    pub fn new(replica: ReplicaId, seed: u64) -> Self {
+        let log = Log { segments: SegmentLog::new(replica.clone()), durable: 0 };
+        Outbox {
+            logs: BTreeMap::from([(replica.clone(), log)]),
+            replica,
+            in_flight: None,
+            unsure: BTreeMap::new(),
+            last_flush: None,
+            attempts: 0,
+            not_before: None,
+            stalled: None,
+            hurry: false,
+            session: true,
+            seed,
+            published_any: false,
+        }
+    }
+
+    /// Takes a log found in the store: everything in it is durable.
+    pub fn restore(&mut self, segments: SegmentLog) {
+        let durable = segments.pending();
+        self.published_any |= segments.published_any();
+        self.logs.insert(segments.replica().clone(), Log { segments, durable });
+    }
+
+    /// Adds an own update and says what to store for it, as key suffixes and values.
+    pub fn append(&mut self, at: Timestamp, update: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+        self.own_log().segments.append(at, update)
+    }
+
+    /// The store has confirmed this many more entries.
+    pub fn durable(&mut self, replica: &ReplicaId, entries: u64) {
+        if let Some(log) = self.logs.get_mut(replica) {
+            log.durable += entries;
+        }
+    }
+
+    /// Publish at once, whatever the window says.
+    pub fn hurry(&mut self) {
+        self.hurry = true;
+        self.not_before = None;
+    }
+
+    /// The network is back: what failed is tried again now.
+    pub fn network_is_back(&mut self) {
+        if matches!(self.stalled, Some(Stalled::Offline | Stalled::Unreachable { .. })) {
+            self.attempts = 0;
+            self.not_before = None;
+            self.stalled = None;
+        }
+    }
+
+    /// Whether the account's session can write.
+    pub fn set_session(&mut self, usable: bool) {
+        self.session = usable;
+        if usable {
+            self.stalled = None;
+            self.not_before = None;
+            self.attempts = 0;
+        } else {
+            self.stalled = Some(Stalled::SignInAgain);
+        }
+    }
+
+    /// Edits durable here or about to be, and not published.
+    pub fn waiting(&self) -> u64 {
+        self.logs.values().map(|log| log.segments.pending()).sum()
+    }
+
+    /// Since when the oldest of them waits.
+    pub fn waiting_since(&self) -> Option<Timestamp> {
+        self.logs.values().filter_map(|log| log.segments.pending_since()).min()
+    }
+
+    /// Whether anything of this device has ever been published here.
+    pub fn published_any(&self) -> bool {
+        self.published_any
+    }
+
+    /// Why things wait longer than a flush window.
+    pub fn stalled(&self) -> Option<&Stalled> {
+        self.stalled.as_ref()
+    }
+
+    /// Whether a write is under way.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Whether a write may start now as far as failures go; else when, if time alone will tell.
+    pub fn may_write(&self, now: Timestamp) -> Result<(), Option<Timestamp>> {
+        if self.in_flight.is_some() || !self.session {
+            return Err(None);
+        }
+        match self.not_before {
+            Some(at) if at > now => Err(Some(at)),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the flush window lets the next segment out, given its length. `None` when nothing durable waits.
+    pub fn flush_at(&self, window: Duration) -> Option<Timestamp> {
+        let any = self.logs.values().any(|log| log.durable > 0) || !self.unsure.is_empty();
+        any.then(|| match self.last_flush {
+            Some(last) if !self.hurry => last.saturating_add(window),
+            _ => Timestamp::from_micros(0),
+        })
+    }
+
+    /// The next segment to write.
+    pub fn next_segment(&self) -> Option<(ReplicaId, SegmentPlan)> {
+        if let Some((replica, plan)) = self.unsure.iter().next() {
+            return Some((replica.clone(), plan.clone()));
+        }
+        let mine = self.logs.get_key_value(&self.replica);
+        let others = self.logs.iter().filter(|(replica, _)| **replica != self.replica);
+        mine.into_iter().chain(others).find_map(|(replica, log)| {
+            let plan = log.segments.plan(log.durable)?;
+            Some((replica.clone(), plan))
+        })
+    }
+
+    /// A write has been sent.
+    pub fn sent(&mut self, now: Timestamp, id: WriteId, cargo: Cargo) {
+        if let Cargo::Segment { replica, plan } = &cargo {
+            self.last_flush = Some(now);
+            self.unsure.insert(replica.clone(), plan.clone());
+        }
+        self.in_flight = Some((id, cargo));
+    }
+
+    /// The answer to the write under way: its cargo, or `None` for an answer to something else.
+    pub fn answered(&mut self, id: WriteId) -> Option<Cargo> {
+        match self.in_flight.take() {
+            Some((flying, cargo)) if flying == id => Some(cargo),
+            other => {
+                self.in_flight = other;
+                None
+            }
+        }
+    }
+
+    /// A segment is in the repo: what to store now, as key suffixes and values.
+    pub fn segment_published(
+        &mut self,
+        replica: &ReplicaId,
+        plan: &SegmentPlan,
+    ) -> Vec<(String, Option<Vec<u8>>)> {
+        self.unsure.remove(replica);
+        self.published_any = true;
+        let Some(log) = self.logs.get_mut(replica) else { return Vec::new() };
+        log.durable = log.durable.saturating_sub(plan.covers);
+        if log.durable == 0 {
+            self.hurry = false;
+        }
+        log.segments.published(plan)
+    }
+
+    /// A write went well: failures before it are history.
+    pub fn succeeded(&mut self) {
+        self.attempts = 0;
+        self.not_before = None;
+        self.stalled = None;
+    }
+
+    /// A write did not (certainly) go well.
+    pub fn failed(&mut self, now: Timestamp, failure: &WriteFailure) {
+        self.attempts += 1;
+        self.hurry = false;
+        let backoff = self.backoff();
+        let later = |wait: Duration| now.saturating_add(wait);
+        let (stalled, until) = match failure {
+            WriteFailure::SignInAgain => {
+                self.session = false;
+                (Some(Stalled::SignInAgain), None)
+            }
+            WriteFailure::RateLimited { retry_after } => {
+                let until = later(retry_after.unwrap_or(Duration::from_secs(60)).max(backoff));
+                (Some(Stalled::QuotaUsed { until }), Some(until))
+            }
+            WriteFailure::Refused { message, .. } => {
+                (Some(Stalled::Refused(message.clone())), Some(later(AFTER_REFUSAL)))
+            }
+            WriteFailure::SwapMismatch => (None, Some(later(Duration::from_millis(200).min(backoff)))),
+            WriteFailure::Unreachable(_)
+            | WriteFailure::TimedOut
+            | WriteFailure::Server { .. }
+            | WriteFailure::Malformed(_) => {
+                let until = later(backoff);
+                (Some(Stalled::Unreachable { reason: failure.to_string(), until }), Some(until))
+            }
+        };
+        self.stalled = stalled.or(self.stalled.take());
+        self.not_before = until;
+    }
+
+    /// A second, doubling, at most a minute, and up to a quarter more so that many replicas do not return as one.
+    fn backoff(&self) -> Duration {
+        let base = 1_000u64 << self.attempts.saturating_sub(1).min(6);
+        let base = base.min(60_000);
+        let spread = self.seed.rotate_left(self.attempts * 7) & 1023;
+        Duration::from_millis(base + base * spread / 4096)
+    }
+
+    fn own_log(&mut self) -> &mut Log {
+        self.logs.get_mut(&self.replica).expect("made in new() and never removed")
+    }
+}

@@ -1,0 +1,414 @@
+//! Opening, the person's own edits, the device's store, and the passing of time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sheaf_repo::did::Did;
+
+use super::{
+    Batch, BatchId, Effect, Presence, Replica, ReplicaConfig, StoreOp, Unstored, receive::StoredSegments,
+    store_keys,
+};
+use crate::{
+    awareness::{OwnAwareness, PresenceTable},
+    budget::WriteBudget,
+    client_id::{ClientId, ReplicaId},
+    document::{Document, LocalChange, WaitingRoom},
+    editors::{Charter, Intent},
+    outbox::Outbox,
+    record::DocumentRecord,
+    segment::{self, SegmentLog},
+    text::{Splice, Utf16Offset, utf16_len},
+    time::Timestamp,
+};
+
+/// Without a live doorbell every repo is looked at this often.
+const POLL: Duration = Duration::from_secs(5);
+/// With one, this often all the same: a doorbell may be silently deaf.
+const POLL_BEHIND_DOORBELL: Duration = Duration::from_secs(90);
+/// A paste is cut into edits of at most this many UTF-16 units, so that each fits a record with room to spare.
+const MAX_EDIT_UNITS: usize = 8 * 1024;
+/// How long after a failed store the same batch is offered again.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+impl Replica {
+    /// Opens a document with everything the store holds under [`Replica::store_prefixes`]. The text is there at once; the
+    /// effects go and look for more.
+    pub fn open(
+        config: ReplicaConfig,
+        stored: Vec<(String, Vec<u8>)>,
+        now: Timestamp,
+    ) -> (Replica, Vec<Effect>) {
+        let mut replica = Replica::empty(config, now);
+        replica.load(stored, now);
+        replica.follow_editors(now);
+        replica.look_again(now);
+        replica.schedule_poll(now);
+        replica.publish(now);
+        replica.refresh();
+        let effects = std::mem::take(&mut replica.effects);
+        (replica, effects)
+    }
+
+    /// A new document of the signed-in account. It needs no network: it is published as soon as there is one.
+    pub fn create(
+        config: ReplicaConfig,
+        title: &str,
+        stored: Vec<(String, Vec<u8>)>,
+        now: Timestamp,
+    ) -> (Replica, Vec<Effect>) {
+        let mut replica = Replica::empty(config, now);
+        replica.load(stored, now);
+        replica.found = Presence::Here;
+        replica.intend(Intent::Create { title: crate::record::clean_title(title), at: now });
+        replica.follow_editors(now);
+        replica.look_again(now);
+        replica.schedule_poll(now);
+        replica.publish(now);
+        replica.refresh();
+        let effects = std::mem::take(&mut replica.effects);
+        (replica, effects)
+    }
+
+    fn empty(config: ReplicaConfig, now: Timestamp) -> Replica {
+        let uri = config.document.to_string();
+        // Someone who only reads needs a client id too, but never writes under it.
+        let author = config.account.as_ref().unwrap_or(config.document.owner());
+        let client = ClientId::derive(author.as_str(), &uri, &config.replica);
+        Replica {
+            document: Document::new(client),
+            waiting: WaitingRoom::default(),
+            turned_away: Vec::new(),
+            clients: BTreeMap::new(),
+            charter: Charter::default(),
+            found: Presence::Looking,
+            views: BTreeMap::new(),
+            stored: StoredSegments::default(),
+            quarantined: BTreeMap::new(),
+            people: PresenceTable::default(),
+            own: OwnAwareness::new(now),
+            outbox: Outbox::new(config.replica.clone(), config.seed),
+            budget: WriteBudget::new(config.replica.clone()),
+            unstored: BTreeMap::new(),
+            store_trouble: None,
+            selection: None,
+            online: true,
+            doorbell: None,
+            own_rev: None,
+            poll_at: None,
+            listening: Default::default(),
+            closed: false,
+            ids: 0,
+            effects: Vec::new(),
+            config,
+        }
+    }
+
+    fn load(&mut self, stored: Vec<(String, Vec<u8>)>, now: Timestamp) {
+        let prefix = store_keys::document_prefix(&self.config.document);
+        let budget_prefix = self.config.account.as_ref().map(store_keys::budget_prefix);
+        let mut budgets = Vec::new();
+        let mut own: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
+        let mut segments = Vec::new();
+        for (key, value) in stored {
+            if budget_prefix.as_ref().is_some_and(|prefix| key.starts_with(prefix.as_str())) {
+                budgets.push(value);
+                continue;
+            }
+            let Some(rest) = key.strip_prefix(&prefix) else { continue };
+            match store_keys::parse(rest) {
+                Some(store_keys::Key::Document) => self.load_document(&value),
+                Some(store_keys::Key::Intent(n)) => {
+                    if let Ok(intent) = serde_json::from_slice::<Intent>(&value) {
+                        self.charter.restore(n, intent);
+                        self.found = Presence::Here;
+                    }
+                }
+                Some(store_keys::Key::Repo(did)) => {
+                    if let Ok(did) = did.parse::<Did>() {
+                        self.view(&did).restore(&value);
+                    }
+                }
+                Some(store_keys::Key::Segment { did, rkey, cid }) => {
+                    segments.push((did.to_owned(), rkey.to_owned(), cid.to_owned(), value));
+                }
+                Some(store_keys::Key::Own { replica, suffix }) => {
+                    own.entry(replica.to_owned()).or_default().push((suffix.to_owned(), value));
+                }
+                None => tracing::warn!(key, "an unknown key in the store is left alone"),
+            }
+        }
+        self.budget = WriteBudget::load(now, &self.config.replica, budgets.iter().map(Vec::as_slice));
+        for (did, rkey, cid, bytes) in segments {
+            self.load_segment(&did, &rkey, &cid, &bytes);
+        }
+        self.load_own(own);
+    }
+
+    /// What this device's replicas have written and not sealed yet: the text needs it, and what is unpublished goes out.
+    fn load_own(&mut self, own: BTreeMap<String, Vec<(String, Vec<u8>)>>) {
+        let Some(account) = self.config.account.clone() else { return };
+        for (name, stored) in own {
+            let Ok(replica) = name.parse::<ReplicaId>() else { continue };
+            let log = match SegmentLog::load(replica.clone(), stored) {
+                Ok(log) => log,
+                Err(why) => {
+                    tracing::error!(%replica, %why, "changes kept on this device cannot be read");
+                    self.store_trouble =
+                        Some(format!("some changes kept on this device cannot be read ({why})"));
+                    continue;
+                }
+            };
+            self.apply_own(&account, &replica, log.updates());
+            if replica == self.config.replica || self.config.adopt.contains(&replica) {
+                self.outbox.restore(log);
+            }
+        }
+    }
+
+    fn load_document(&mut self, bytes: &[u8]) {
+        match DocumentRecord::parse(bytes) {
+            Ok(record) => {
+                let cid = sheaf_repo::cid::of_record(bytes);
+                self.accept_document(record, cid);
+            }
+            Err(why) => {
+                tracing::warn!(%why, "the stored document record is unreadable and will be fetched anew")
+            }
+        }
+    }
+
+    // --- the person ---
+
+    pub(super) fn edit(&mut self, now: Timestamp, splices: &[Splice]) {
+        if !self.role().can_write() || !matches!(self.found, Presence::Here | Presence::Deleted) {
+            tracing::debug!("an edit by somebody who may not write is not taken");
+            return;
+        }
+        // A paste may be larger than a record: it becomes several edits that land one after another.
+        for splice in splices.iter().flat_map(split) {
+            match self.document.edit(now, &[splice]) {
+                Ok(change) => self.keep(now, change),
+                Err(why) => {
+                    // The face and this replica disagree about the text. Nothing was changed; show it anew.
+                    tracing::error!(%why, "an edit does not fit the text");
+                    self.refresh();
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn undo(&mut self, now: Timestamp) {
+        if let Some(change) = self.document.undo() {
+            self.show(change.splices.clone());
+            self.keep(now, change);
+        }
+    }
+
+    pub(super) fn redo(&mut self, now: Timestamp) {
+        if let Some(change) = self.document.redo() {
+            self.show(change.splices.clone());
+            self.keep(now, change);
+        }
+    }
+
+    /// An own change is durable first, then everything else.
+    fn keep(&mut self, now: Timestamp, change: LocalChange) {
+        let replica = self.config.replica.clone();
+        let mut ops = Vec::new();
+        let mut entries = 0;
+        for piece in change.updates.iter().flat_map(|update| update.split(segment::MAX_UPDATE)) {
+            for (suffix, value) in self.outbox.append(now, piece.bytes()) {
+                ops.push(store_op(store_keys::own(&self.config.document, &replica, &suffix), value));
+            }
+            entries += 1;
+        }
+        self.own.edited(now);
+        self.persist(ops, BTreeMap::from([(replica, entries)]));
+    }
+
+    pub(super) fn select(&mut self, now: Timestamp, anchor: Utf16Offset, head: Utf16Offset) {
+        self.selection = Some((anchor, head));
+        self.own.moved(now);
+    }
+
+    pub(super) fn intend(&mut self, intent: Intent) {
+        let value = serde_json::to_vec(&intent).expect("an intent is strings and numbers");
+        let n = self.charter.intend(intent);
+        self.persist(
+            vec![StoreOp::Put { key: store_keys::intent(&self.config.document, n), value }],
+            BTreeMap::new(),
+        );
+        self.refresh();
+    }
+
+    pub(super) fn close(&mut self, now: Timestamp) {
+        self.own.leave(now);
+        self.outbox.hurry();
+        self.closed = true;
+    }
+
+    // --- the store ---
+
+    pub(super) fn persist(&mut self, ops: Vec<StoreOp>, edits: BTreeMap<ReplicaId, u64>) {
+        if ops.is_empty() {
+            return;
+        }
+        self.ids += 1;
+        let id = BatchId(self.ids);
+        self.unstored.insert(id, Unstored { ops: ops.clone(), edits, retry_at: None });
+        self.effects.push(Effect::Persist(Batch { id, ops }));
+    }
+
+    pub(super) fn stored(&mut self, _now: Timestamp, batch: BatchId) {
+        let Some(done) = self.unstored.remove(&batch) else { return };
+        let mut edits = done.edits;
+        for older in self.unstored.range_mut(..batch).map(|(_, older)| older).rev() {
+            // An older batch that failed is offered again later: it must not undo what this newer one wrote,
+            older.ops.retain(|op| !done.ops.iter().any(|newer| newer.key() == op.key()));
+            // and edits become durable in order, so ours count only once the older ones do.
+            if !older.edits.is_empty() {
+                for (replica, count) in std::mem::take(&mut edits) {
+                    *older.edits.entry(replica).or_default() += count;
+                }
+            }
+        }
+        for (replica, count) in edits {
+            self.outbox.durable(&replica, count);
+        }
+        if self.store_trouble.take().is_some() || self.unstored.is_empty() {
+            self.refresh();
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, now: Timestamp, batch: BatchId, reason: String) {
+        if let Some(failed) = self.unstored.get_mut(&batch) {
+            failed.retry_at = Some(now.saturating_add(STORE_RETRY));
+            self.store_trouble = Some(reason);
+            self.refresh();
+        }
+    }
+
+    fn retry_stores(&mut self, now: Timestamp) {
+        for (id, batch) in &mut self.unstored {
+            if batch.retry_at.is_some_and(|at| at <= now) {
+                batch.retry_at = None;
+                self.effects.push(Effect::Persist(Batch { id: *id, ops: batch.ops.clone() }));
+            }
+        }
+    }
+
+    // --- the world ---
+
+    pub(super) fn set_online(&mut self, now: Timestamp, online: bool) {
+        let back = online && !self.online;
+        self.online = online;
+        if back {
+            self.outbox.network_is_back();
+            self.look_again(now);
+        }
+        self.refresh();
+    }
+
+    pub(super) fn doorbells(&mut self, now: Timestamp, connected: Option<super::DoorbellKind>) {
+        let newly = connected.is_some() && self.doorbell.is_none();
+        self.doorbell = connected;
+        if newly {
+            // Whatever rang while nobody listened was missed: look once.
+            self.look_again(now);
+        }
+        self.schedule_poll(now);
+        self.refresh();
+    }
+
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        self.retry_stores(now);
+        let due: Vec<Did> = self
+            .views
+            .iter()
+            .filter(|(_, v)| v.deadline().is_some_and(|at| at <= now))
+            .map(|(d, _)| d.clone())
+            .collect();
+        for did in due {
+            let outcome = self.views.get_mut(&did).map(|view| view.tick(now, &mut self.ids));
+            self.take_outcome(now, &did, outcome.unwrap_or_default());
+        }
+        if self.poll_at.is_some_and(|at| at <= now) {
+            if self.online {
+                self.ring_all(now);
+            }
+            self.schedule_poll(now);
+        }
+        if self.people.expire(now) {
+            self.refresh();
+        }
+    }
+
+    fn schedule_poll(&mut self, now: Timestamp) {
+        let every = if self.doorbell.is_some() { POLL_BEHIND_DOORBELL } else { POLL };
+        self.poll_at = Some(now.saturating_add(every));
+    }
+
+    /// Looks at every repo now, whatever was put off.
+    fn look_again(&mut self, now: Timestamp) {
+        let all: Vec<Did> = self.views.keys().cloned().collect();
+        for did in all {
+            let outcome = self.views.get_mut(&did).map(|view| view.retry_now(now, &mut self.ids));
+            self.take_outcome(now, &did, outcome.unwrap_or_default());
+        }
+    }
+
+    fn ring_all(&mut self, now: Timestamp) {
+        let all: Vec<Did> = self.views.keys().cloned().collect();
+        for did in all {
+            let outcome = self.views.get_mut(&did).map(|view| view.ring(now, None, &mut self.ids));
+            self.take_outcome(now, &did, outcome.unwrap_or_default());
+        }
+    }
+}
+
+pub(super) fn store_op(key: String, value: Option<Vec<u8>>) -> StoreOp {
+    match value {
+        Some(value) => StoreOp::Put { key, value },
+        None => StoreOp::Delete { key },
+    }
+}
+
+/// Cuts an insertion that is too large for one record, never between the halves of a surrogate pair.
+fn split(splice: &Splice) -> Vec<Splice> {
+    if splice.insert.len() <= MAX_EDIT_UNITS {
+        return vec![splice.clone()];
+    }
+    let mut pieces = Vec::new();
+    let mut piece = String::new();
+    let mut at = splice.at;
+    let mut delete = splice.delete;
+    let mut units = 0;
+    for ch in splice.insert.chars() {
+        if units + ch.len_utf16() > MAX_EDIT_UNITS {
+            let insert = std::mem::take(&mut piece);
+            let len = utf16_len(&insert);
+            pieces.push(Splice { at, delete: std::mem::take(&mut delete), insert });
+            at = Utf16Offset(at.0 + len);
+            units = 0;
+        }
+        units += ch.len_utf16();
+        piece.push(ch);
+    }
+    pieces.push(Splice { at, delete, insert: piece });
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_paste_is_cut_between_characters_and_loses_nothing() {
+        let insert = "a😀e\u{301}".repeat(MAX_EDIT_UNITS);
+        let splice = Splice { at: Utf16Offset(2), delete: 1, insert: insert.clone() };
+        let mut text = "xyz!".to_owned();
+        crate::text::apply_splices(&mut text, &split(&splice)).unwrap();
+        assert_eq!(text, format!("xy{insert}!"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where a replica keeps what in the device's store: the one place that knows.
+//!
+//! ```text
+//! doc/{document}/document                     the owner's document record as last verified
+//! doc/{document}/intent/{n}                   the owner's changes to it that are not published yet
+//! doc/{document}/repo/{did}                   what is verified of an editor's repo (head, entries)
+//! doc/{document}/segment/{did}/{rkey}/{cid}   a verified segment record, byte for byte: the evidence for the text
+//! doc/{document}/replica/{replica}/…          one replica's own unpublished and active entries
+//! account/{did}/budget/{replica}              what this replica has spent of the account's write quota
+//! ```
+
+use sheaf_repo::{cid::Cid, did::Did};
+
+use crate::{client_id::ReplicaId, document_uri::DocumentUri};
+
+/// Prefix of everything kept for one document.
+pub(crate) fn document_prefix(document: &DocumentUri) -> String {
+    format!("doc/{document}/")
+}
+
+/// Prefix of the account's budget, shared by all its documents on this device.
+pub(crate) fn budget_prefix(account: &Did) -> String {
+    format!("account/{account}/budget/")
+}
+
+pub(crate) fn budget(account: &Did, replica: &ReplicaId) -> String {
+    format!("account/{account}/budget/{replica}")
+}
+
+pub(crate) fn document_record(document: &DocumentUri) -> String {
+    format!("doc/{document}/document")
+}
+
+pub(crate) fn intent(document: &DocumentUri, n: u64) -> String {
+    format!("doc/{document}/intent/{n:016}")
+}
+
+pub(crate) fn repo(document: &DocumentUri, did: &Did) -> String {
+    format!("doc/{document}/repo/{did}")
+}
+
+pub(crate) fn segment(document: &DocumentUri, did: &Did, rkey: &str, cid: &Cid) -> String {
+    format!("doc/{document}/segment/{did}/{rkey}/{cid}")
+}
+
+pub(crate) fn own(document: &DocumentUri, replica: &ReplicaId, suffix: &str) -> String {
+    format!("doc/{document}/replica/{replica}/{suffix}")
+}
+
+/// What a key under the document's prefix says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    Document,
+    Intent(u64),
+    Repo(&'a str),
+    Segment { did: &'a str, rkey: &'a str, cid: &'a str },
+    Own { replica: &'a str, suffix: &'a str },
+}
+
+/// Reads the part of a key after the document's prefix.
+pub(crate) fn parse(rest: &str) -> Option<Key<'_>> {
+    let (kind, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    match kind {
+        "document" if rest.is_empty() => Some(Key::Document),
+        "intent" => rest.parse().ok().map(Key::Intent),
+        "repo" => Some(Key::Repo(rest)),
+        "segment" => {
+            let mut parts = rest.splitn(3, '/');
+            Some(Key::Segment { did: parts.next()?, rkey: parts.next()?, cid: parts.next()? })
+        }
+        "replica" => rest.split_once('/').map(|(replica, suffix)| Key::Own { replica, suffix }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_read_back() {
+        let document: DocumentUri =
+            "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/dev.sheaf.document/3jzfcijpj2z2a".parse().unwrap();
+        let did: Did = "did:web:bob.example".parse().unwrap();
+        let replica: ReplicaId = "r1".parse().unwrap();
+        let prefix = document_prefix(&document);
+        let rest = |key: String| key.strip_prefix(&prefix).unwrap().to_owned();
+        assert_eq!(parse(&rest(document_record(&document))), Some(Key::Document));
+        assert_eq!(parse(&rest(intent(&document, 7))), Some(Key::Intent(7)));
+        assert_eq!(parse(&rest(repo(&document, &did))), Some(Key::Repo("did:web:bob.example")));
+        assert_eq!(
+            parse(&rest(own(&document, &replica, "entry/1"))),
+            Some(Key::Own { replica: "r1", suffix: "entry/1" })
+        );
+        assert_eq!(
+            parse("segment/did:web:bob.example/3jz:r1:00000000/bafy"),
+            Some(Key::Segment { did: "did:web:bob.example", rkey: "3jz:r1:00000000", cid: "bafy" })
+        );
+        assert_eq!(parse("something else"), None);
+    }
+}
