@@ -5,11 +5,12 @@ use std::{
 
 use sheaf_client::{Change, Client, DocumentHandle, Subscription};
 use sheaf_core::text::{self, Utf16Offset};
+use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
     link,
-    shown::{Editors, People, Splice, Splices, Status},
+    shown::{Editors, People, Splice, Splices, Status, show},
 };
 
 /// One open document.
@@ -84,13 +85,17 @@ impl DocumentSession {
 
     /// What changed in the text by others, or by undo and redo, since the last call.
     #[wasm_bindgen(js_name = takeChanges)]
-    pub fn take_changes(&self) -> Splices {
-        Splices(self.news.splices.take().into_iter().map(Splice::from).collect())
+    pub fn take_changes(&self) -> Ts<Splices> {
+        show(&Splices(self.news.splices.take().into_iter().map(Splice::from).collect()))
     }
 
     /// The person changed the text. Offsets count in the text as it is now, with everything taken.
-    pub fn edit(&self, splices: Splices) {
-        self.document.edit(splices.0.into_iter().map(Into::into).collect());
+    ///
+    /// # Errors
+    /// The splices are none: the page broke its own contract.
+    pub fn edit(&self, splices: Ts<Splices>) -> Result<(), JsError> {
+        self.document.edit(splices.to_rust()?.0.into_iter().map(Into::into).collect());
+        Ok(())
     }
 
     /// Takes back the person's own last change.
@@ -146,18 +151,18 @@ impl DocumentSession {
     }
 
     /// Who may write.
-    pub fn editors(&self) -> Editors {
-        Editors::of(&self.document.status())
+    pub fn editors(&self) -> Ts<Editors> {
+        show(&Editors::of(&self.document.status()))
     }
 
     /// Who is here.
-    pub fn people(&self) -> People {
-        People(self.document.people().into_iter().map(Into::into).collect())
+    pub fn people(&self) -> Ts<People> {
+        show(&People(self.document.people().into_iter().map(Into::into).collect()))
     }
 
     /// What is true of the document right now.
-    pub fn status(&self) -> Status {
-        Status::from(&self.document.status())
+    pub fn status(&self) -> Ts<Status> {
+        show(&Status::from(&self.document.status()))
     }
 
     /// Leaves the document; resolves once everything is safe on this device.

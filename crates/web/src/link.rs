@@ -1,6 +1,7 @@
 //! The address of a document as the fragment of the app's address: `#/d/{owner's DID}/{rkey}`.
 
 use sheaf_core::document_uri::DocumentUri;
+use sheaf_repo::{did::Did, tid::Tid};
 
 /// Why a fragment leads to no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub fn parse(fragment: &str) -> Result<DocumentUri, NotALink> {
     let path = fragment.strip_prefix('#').unwrap_or(fragment).strip_prefix("/d/").ok_or(NotALink)?;
     let path = path.replace("%3A", ":").replace("%3a", ":");
     let (owner, rkey) = path.split_once('/').ok_or(NotALink)?;
-    let owner = owner.parse().map_err(|_| NotALink)?;
-    let rkey = rkey.parse().map_err(|_| NotALink)?;
-    Ok(DocumentUri::new(owner, rkey))
+    let owner: Did = owner.parse().map_err(|_| NotALink)?;
+    let rkey: Tid = rkey.parse().map_err(|_| NotALink)?;
+    Ok(DocumentUri::new(owner, &rkey))
 }

@@ -1,15 +1,16 @@
 use std::{cell::RefCell, rc::Rc};
 
 use sheaf_client::{
-    config::NetworkConfig, session, slots::WebLocks, store::IndexedDb, Client, DocumentHandle, Parts,
+    Client, DocumentHandle, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb,
 };
 use sheaf_repo::did::Did;
+use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
     document_session::DocumentSession,
     link,
-    shown::{Account, Library, SignInSettings},
+    shown::{Account, Library, SignInSettings, show},
 };
 
 /// The engine: one for the page.
@@ -39,8 +40,8 @@ impl Sheaf {
 
     /// What the page's OAuth client needs to know.
     #[wasm_bindgen(js_name = signInSettings)]
-    pub fn sign_in_settings(&self) -> SignInSettings {
-        SignInSettings::of(&self.config)
+    pub fn sign_in_settings(&self) -> Ts<SignInSettings> {
+        show(&SignInSettings::of(&self.config))
     }
 
     /// Goes on as this account. `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with
@@ -58,7 +59,8 @@ impl Sheaf {
         #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
     ) -> Result<(), JsError> {
         let did: Did = did.parse()?;
-        let session: Rc<dyn session::Authed> = session::Browser::new(did.clone(), handle, pds, fetch)?;
+        let session: Rc<dyn session::Authed> =
+            Rc::new(session::Browser::new(did.clone(), handle, pds, fetch)?);
         let same = self.client.borrow().account() == Some(did.clone());
         if same {
             self.client.borrow().set_account(session);
@@ -91,23 +93,23 @@ impl Sheaf {
     /// # Errors
     /// A sentence: malformed, unknown, or out of reach.
     #[wasm_bindgen(js_name = findAccount)]
-    pub async fn find_account(&self, handle: String) -> Result<Account, JsError> {
+    pub async fn find_account(&self, handle: String) -> Result<Ts<Account>, JsError> {
         let client = self.client.borrow().clone();
         let account = client.find_account(&handle).await?;
-        Ok(Account {
+        Ok(show(&Account {
             did: account.did.to_string(),
             handle: account.handle.map(|handle| handle.to_string()),
             pds: account.pds,
-        })
+        }))
     }
 
     /// The documents this device knows, newest first; at once.
     ///
     /// # Errors
     /// The device's storage fails; as a sentence.
-    pub async fn documents(&self) -> Result<Library, JsError> {
+    pub async fn documents(&self) -> Result<Ts<Library>, JsError> {
         let client = self.client.borrow().clone();
-        Ok(Library(client.documents().await?.into_iter().map(Into::into).collect()))
+        Ok(show(&Library(client.documents().await?.into_iter().map(Into::into).collect())))
     }
 
     /// The same after asking the account's repo too.
@@ -115,9 +117,9 @@ impl Sheaf {
     /// # Errors
     /// The account's server or the device's storage fails; as a sentence.
     #[wasm_bindgen(js_name = refreshDocuments)]
-    pub async fn refresh_documents(&self) -> Result<Library, JsError> {
+    pub async fn refresh_documents(&self) -> Result<Ts<Library>, JsError> {
         let client = self.client.borrow().clone();
-        Ok(Library(client.refresh_documents().await?.into_iter().map(Into::into).collect()))
+        Ok(show(&Library(client.refresh_documents().await?.into_iter().map(Into::into).collect())))
     }
 
     /// Makes a document of this account and returns the fragment that leads to it. Needs no network.

@@ -1,7 +1,7 @@
 //! What the page is shown: plain values, made from the client's and typed for TypeScript.
 
 use serde::{Deserialize, Serialize};
-use sheaf_client::{config::NetworkConfig, LibraryEntry};
+use sheaf_client::{LibraryEntry, config::NetworkConfig};
 use sheaf_core::{
     replica::{self, Presence, Stalled},
     text::{self, Utf16Offset},
@@ -9,7 +9,7 @@ use sheaf_core::{
 
 /// One change of the text, in UTF-16 code units. Of several, each counts in the text as the ones before left it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi, from_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Splice {
     /// Where.
     pub at: u32,
@@ -33,13 +33,13 @@ impl From<text::Splice> for Splice {
 
 /// A list of [`Splice`]s, to cross the border in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi, from_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(transparent)]
 pub struct Splices(pub Vec<Splice>);
 
 /// A caret, or a selection from `anchor` to `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct CaretAt {
     /// Where the selection began.
     pub anchor: u32,
@@ -49,7 +49,7 @@ pub struct CaretAt {
 
 /// Somebody who is here now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
     /// Their account.
@@ -79,13 +79,13 @@ impl From<replica::Person> for Person {
 
 /// [`Person`]s, to cross the border in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(transparent)]
 pub struct People(pub Vec<Person>);
 
 /// Somebody who may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Editor {
     /// Their account.
@@ -101,7 +101,7 @@ pub struct Editor {
 
 /// [`Editor`]s, to cross the border in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(transparent)]
 pub struct Editors(pub Vec<Editor>);
 
@@ -119,7 +119,7 @@ impl Editors {
 
 /// How pressing the status line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum Tone {
     /// All is well.
@@ -132,7 +132,7 @@ pub enum Tone {
 
 /// What there is to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum Shown {
     /// Not here yet.
@@ -149,7 +149,7 @@ pub enum Shown {
 
 /// What the account may do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum Role {
     /// Writes, renames, says who else writes.
@@ -172,7 +172,7 @@ impl From<replica::Role> for Role {
 
 /// What is true of the document right now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The status line.
@@ -219,7 +219,8 @@ impl From<&replica::Status> for Status {
 
 fn tone(status: &replica::Status) -> Tone {
     let gone = !matches!(status.document, Presence::Here | Presence::Looking);
-    let stuck = matches!(status.stalled, Some(Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor));
+    let stuck =
+        matches!(status.stalled, Some(Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor));
     let troubled = status.editors.iter().any(|editor| editor.trouble.is_some());
     if gone || stuck || troubled || status.store_trouble.is_some() || !status.online {
         Tone::Attention
@@ -231,8 +232,8 @@ fn tone(status: &replica::Status) -> Tone {
 }
 
 /// A document this device or account knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct KnownDocument {
     /// The fragment that leads to it.
@@ -264,14 +265,14 @@ impl From<LibraryEntry> for KnownDocument {
 }
 
 /// [`KnownDocument`]s, to cross the border in one go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(transparent)]
 pub struct Library(pub Vec<KnownDocument>);
 
 /// An account that was looked up, checked both ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Account {
     /// Its DID.
     pub did: String,
@@ -284,7 +285,7 @@ pub struct Account {
 
 /// What the page's OAuth client needs to know of the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify), tsify(into_wasm_abi))]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct SignInSettings {
     /// The PLC directory.
@@ -307,4 +308,10 @@ impl SignInSettings {
             scope: sheaf_client::session::scope(),
         }
     }
+}
+
+/// Makes a value the page's own: a plain object, owned by its garbage collector.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn show<T: tsify::Tsify + Serialize>(value: &T) -> tsify::Ts<T> {
+    value.into_ts().expect("plain values of numbers, texts and lists always have a JavaScript form")
 }
