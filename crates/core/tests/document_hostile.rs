@@ -56,8 +56,7 @@ fn odd_updates_do_not_make_replicas_differ() {
                 runs.push(run);
             }
             let mut deletions = Vec::new();
-            for of in 1..=authors {
-                let known = seen[author][of];
+            for (of, &known) in seen[author].iter().enumerate().skip(1) {
                 let from = chance.below(known as usize + 1) as u32;
                 let len = chance.below(4) as u32;
                 if len > 0 && from + len <= known && chance.one_in(2) {
@@ -135,12 +134,12 @@ impl Model {
         self.pasts.insert(new.id, past);
         self.cut(new.origin, new.right, new.id);
 
-        let mut at = new.origin.map_or(0, |origin| self.index(origin) + 1);
+        let start = new.origin.map_or(0, |origin| self.index(origin) + 1);
         let end = new.right.map_or(self.items.len(), |right| self.index(right));
+        let mut at = start;
         // Those passed by, and those of them that `new` was not yet decided to come after.
         let (mut passed, mut undecided) = (BTreeSet::new(), BTreeSet::new());
-        for index in at..end {
-            let other = self.items[index];
+        for (index, other) in self.items.iter().enumerate().take(end).skip(start) {
             passed.insert(other.id);
             undecided.insert(other.id);
             let comes_after = if other.origin == new.origin {

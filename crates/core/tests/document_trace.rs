@@ -1,5 +1,7 @@
 //! A real editing trace, typed into one document, read by another update by update, and once more from merged updates.
 
+mod document_support;
+
 use std::io::Read;
 
 use sheaf_core::client_id::ClientId;
@@ -40,10 +42,10 @@ fn splice(text: &[char], (at, deleted, inserted): &(usize, usize, String)) -> Sp
 
 #[test]
 fn the_trace_gives_its_text() {
-    // All of it takes a minute or two; `SHEAF_TRACE=all` asks for it.
-    let all = std::env::var("SHEAF_TRACE").is_ok_and(|value| value == "all");
+    // All 259,778 take a minute or two; `SHEAF_TRACE=259778` asks for them.
     let trace = trace();
-    let count = if all { trace.txns.len() } else { 2_000 };
+    let count = document_support::asked_for("SHEAF_TRACE").map_or(2_000, |count| count as usize).min(trace.txns.len());
+    let all = count == trace.txns.len();
     let (author, reader) = (ClientId::new(0x1f_fff0_1234_5678).unwrap(), ClientId::new(2).unwrap());
     let mut document = Document::new(author);
     let mut other = Document::new(reader);

@@ -94,14 +94,20 @@ pub(crate) fn byte_at(text: &str, at: u32) -> usize {
     text.len()
 }
 
+/// A number that the environment may ask for. (On wasm32 there is no environment to ask.)
+#[allow(clippy::disallowed_methods)] // Core has no environment; its tests do.
+pub(crate) fn asked_for(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok())
+}
+
 /// How many cases to run: `default`, or what the environment variable asks for.
 pub(crate) fn cases(default: u64) -> u64 {
-    std::env::var("SHEAF_TEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+    asked_for("SHEAF_TEST_CASES").unwrap_or(default)
 }
 
 /// The seed of the first case: fixed, or what the environment variable asks for, to run one again.
 pub(crate) fn first_seed() -> u64 {
-    std::env::var("SHEAF_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+    asked_for("SHEAF_TEST_SEED").unwrap_or(1)
 }
 
 /// Runs `case` with one seed after another; a failure says which.
