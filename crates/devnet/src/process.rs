@@ -114,6 +114,13 @@ impl Process {
         if let (Some(group), Ok(None)) = (self.group, self.child.try_wait()) {
             // Fails only when the group is gone already.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            // It is gone within milliseconds; until then it might still write to the directory we delete next.
+            for _ in 0..200 {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         self.group = None;
     }

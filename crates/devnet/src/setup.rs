@@ -107,6 +107,11 @@ fn target_directory() -> PathBuf {
     }
 }
 
+/// Where Node keeps the servers' compiled code between runs.
+pub(crate) fn compile_cache() -> PathBuf {
+    target_directory().join("devnet/node-compile-cache")
+}
+
 /// A stamp holds its inputs' very bytes: no hash to trust, and a half-written one matches nothing.
 fn is_stamped(stamp: &Path, inputs: &[&Path]) -> bool {
     match (fs::read(stamp), contents(inputs)) {

@@ -1,0 +1,275 @@
+//! [`Network`]: the servers as one value.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use crate::account::Account;
+use crate::http;
+use crate::process::Process;
+use crate::setup::{self, Installed, Progress, setup};
+use crate::state::{Directory, Saved, SavedAccount, secret};
+
+/// How a [`Network`] is to be; made by [`Network::builder`].
+#[derive(Clone)]
+#[must_use]
+pub struct Builder {
+    pdses: usize,
+    jetstream: bool,
+    rate_limits: bool,
+    data: Option<PathBuf>,
+    progress: Progress,
+}
+
+impl Builder {
+    /// How many PDSes there are; one if not said. Each takes some memory, all share one process.
+    pub fn pdses(mut self, pdses: usize) -> Self {
+        self.pdses = pdses;
+        self
+    }
+
+    /// Whether each PDS gets a Jetstream of its own (one Jetstream follows one PDS); without, if not said.
+    pub fn jetstream(mut self, jetstream: bool) -> Self {
+        self.jetstream = jetstream;
+        self
+    }
+
+    /// Whether the PDSes keep the reference rate limits (5,000 points of writes an hour, 30 sign-ins per 5 minutes...);
+    /// without, if not said.
+    pub fn rate_limits(mut self, rate_limits: bool) -> Self {
+        self.rate_limits = rate_limits;
+        self
+    }
+
+    /// Keeps everything in this directory, made if need be, for the next start. Temporary if `None` or not said.
+    pub fn data(mut self, data: Option<PathBuf>) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Is told of each long step of installing; nobody is, if not said.
+    pub fn progress(mut self, progress: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.progress = Arc::new(progress);
+        self
+    }
+
+    /// Installs the servers if need be and starts them. About three seconds once they are installed.
+    ///
+    /// # Errors
+    /// When Node or npm is missing, the directory is used by another network or a port kept in it is taken, or a
+    /// server does not start. Each says what to do.
+    pub async fn start(self) -> Result<Network> {
+        let installed = setup(self.progress.clone()).await?;
+        // A free port may be taken by another program before our server has it: with new ports, try again.
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            match self.start_once(&installed).await {
+                Err(error) if tries > 0 && self.data.is_none() && format!("{error:#}").contains("EADDRINUSE") => {
+                    tracing::debug!(%error, "a port was taken meanwhile");
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn start_once(&self, installed: &Installed) -> Result<Network> {
+        ensure!(self.pdses > 0, "a network needs at least one PDS");
+        let (directory, saved) = Directory::open(self.data.as_deref(), self.pdses)?;
+        let jetstream = installed.jetstream.as_ref().ok().filter(|_| self.jetstream);
+        let configuration = directory.configuration(&saved, self.rate_limits, jetstream.map(PathBuf::as_path));
+        let cache = setup::compile_cache();
+        let process =
+            Process::start(&installed.node, &installed.script, &configuration, directory.log()?, &cache).await?;
+        Ok(Network { process, has_jetstream: jetstream.is_some(), saved: Mutex::new(saved), directory })
+    }
+}
+
+/// A running network. Dropping it ends every server; [`Network::stop`] also lets them save their state first.
+pub struct Network {
+    // Dropped in this order: the servers, then the directory they write to.
+    process: Process,
+    has_jetstream: bool,
+    saved: Mutex<Saved>,
+    directory: Directory,
+}
+
+impl Network {
+    /// One PDS without Jetstream or rate limits, in a temporary directory, unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder { pdses: 1, jetstream: false, rate_limits: false, data: None, progress: Arc::new(|_| {}) }
+    }
+
+    /// Where the PLC server is: `http://localhost:PORT`, no slash at the end. `GET /DID` there is a DID document.
+    pub fn plc_url(&self) -> String {
+        format!("http://localhost:{}", self.saved().plc_port)
+    }
+
+    /// The server that answers `com.atproto.identity.resolveHandle` for every handle here: it stands in for DNS, which
+    /// `.test` does not have.
+    pub fn handle_resolver_url(&self) -> String {
+        let saved = self.saved();
+        format!("http://localhost:{}", if saved.pdses.len() == 1 { saved.pdses[0].port } else { saved.handles_port })
+    }
+
+    /// How many PDSes there are.
+    pub fn pds_count(&self) -> usize {
+        self.saved().pdses.len()
+    }
+
+    /// The PDS numbered `index`, from 0.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn pds(&self, index: usize) -> Pds<'_> {
+        let saved = &self.saved().pdses[index];
+        Pds { network: self, index, port: saved.port, admin_password: saved.admin_password.clone() }
+    }
+
+    /// Where the Jetstream of the PDS numbered `index` is, `ws://localhost:PORT/subscribe`; `None` when it was not
+    /// asked for, or Go is not installed.
+    pub fn jetstream_url(&self, index: usize) -> Option<String> {
+        let port = self.saved().pdses.get(index)?.jetstream_port;
+        self.has_jetstream.then(|| format!("ws://localhost:{port}/subscribe"))
+    }
+
+    /// Stops a Jetstream, cutting its subscribers off. It misses nothing: it reads on from where it was.
+    ///
+    /// # Errors
+    /// When there is none of that number or the network has ended.
+    pub async fn stop_jetstream(&self, index: usize) -> Result<()> {
+        self.process.command("stopJetstream", index).await
+    }
+
+    /// Starts a stopped Jetstream on its port and returns once it listens.
+    ///
+    /// # Errors
+    /// As [`Network::stop_jetstream`].
+    pub async fn start_jetstream(&self, index: usize) -> Result<()> {
+        self.process.command("startJetstream", index).await
+    }
+
+    /// Makes an account on the first PDS; see [`Pds::create_account`].
+    ///
+    /// # Errors
+    /// As [`Pds::create_account`].
+    pub async fn create_account(&self, handle: &str) -> Result<Account> {
+        self.pds(0).create_account(handle).await
+    }
+
+    /// The account with this handle if it was made here, in this run or, with [`Builder::data`], an earlier one.
+    pub fn account(&self, handle: &str) -> Option<Account> {
+        let saved = self.saved();
+        let account = saved.accounts.iter().find(|account| account.handle == handle)?;
+        Some(Account::new(account, saved.pdses[account.pds].port))
+    }
+
+    /// The account with this handle, made on the first PDS if there is none yet.
+    ///
+    /// # Errors
+    /// As [`Pds::create_account`].
+    pub async fn ensure_account(&self, handle: &str) -> Result<Account> {
+        match self.account(handle) {
+            Some(account) => Ok(account),
+            None => self.create_account(handle).await,
+        }
+    }
+
+    /// Whether this network began with an empty directory.
+    pub fn is_fresh(&self) -> bool {
+        self.directory.is_fresh()
+    }
+
+    /// Ends every server after it saved its state.
+    ///
+    /// # Errors
+    /// When a server could not end in order; all are gone nevertheless.
+    pub async fn stop(self) -> Result<()> {
+        self.process.stop().await
+    }
+
+    fn saved(&self) -> std::sync::MutexGuard<'_, Saved> {
+        self.saved.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// One PDS of a [`Network`].
+#[derive(Clone)]
+pub struct Pds<'a> {
+    network: &'a Network,
+    index: usize,
+    port: u16,
+    admin_password: String,
+}
+
+impl Pds<'_> {
+    /// Where it is, as DID documents say it: `http://localhost:PORT`, no slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
+    /// Its port on 127.0.0.1, the same for as long as the network's directory is kept.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes an account with a random password. The handle ends in `.test` and has one part before that, of 3 to 18
+    /// letters, digits and hyphens.
+    ///
+    /// # Errors
+    /// When the PDS is stopped or refuses the handle, for instance because it is taken.
+    pub async fn create_account(&self, handle: &str) -> Result<Account> {
+        let password = secret(8)?;
+        let email = format!("{}@example.com", handle.replace('.', "-"));
+        let body = json!({ "handle": handle, "email": email, "password": password });
+        let path = "/xrpc/com.atproto.server.createAccount";
+        let answer = http::json(Method::POST, self.port, path, None, Some(&body)).await?;
+        let did = answer["did"].as_str().context("the PDS made an account without a DID")?.to_owned();
+        let account = SavedAccount { pds: self.index, handle: handle.to_owned(), did, password };
+        let mut saved = self.network.saved();
+        saved.accounts.push(account.clone());
+        self.network.directory.save(&saved)?;
+        Ok(Account::new(&account, self.port))
+    }
+
+    /// Deletes an account and its repo, as an administrator.
+    ///
+    /// # Errors
+    /// As [`Pds::admin`].
+    pub async fn delete_account(&self, did: &str) -> Result<()> {
+        self.admin("com.atproto.admin.deleteAccount", &json!({ "did": did })).await?;
+        let mut saved = self.network.saved();
+        saved.accounts.retain(|account| account.did != did);
+        self.network.directory.save(&saved)
+    }
+
+    /// Calls an XRPC procedure with the administrator's password.
+    ///
+    /// # Errors
+    /// When the PDS does not answer or answers anything but 200; the message holds what it said.
+    pub async fn admin(&self, nsid: &str, body: &Value) -> Result<Value> {
+        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{}", self.admin_password)));
+        http::json(Method::POST, self.port, &format!("/xrpc/{nsid}"), Some(&authorization), Some(body)).await
+    }
+
+    /// Stops it: every connection is cut, further ones are refused, its data stays.
+    ///
+    /// # Errors
+    /// When the network has ended.
+    pub async fn stop(&self) -> Result<()> {
+        self.network.process.command("stopPds", self.index).await
+    }
+
+    /// Starts it again on its port; returns once it listens.
+    ///
+    /// # Errors
+    /// When another program took its port meanwhile, or the network has ended.
+    pub async fn start(&self) -> Result<()> {
+        self.network.process.command("startPds", self.index).await
+    }
+}
