@@ -11,7 +11,7 @@ export default ts.config(
     languageOptions: {
       globals: { ...globals.browser },
       parserOptions: {
-        projectService: { allowDefaultProject: ["*.js", "vite.config.ts"] },
+        project: ["./tsconfig.json", "./tsconfig.node.json"],
         extraFileExtensions: [".svelte"],
         tsconfigRootDir: import.meta.dirname,
       },
@@ -30,6 +30,10 @@ export default ts.config(
     files: ["**/*.svelte", "**/*.svelte.ts"],
     languageOptions: { parserOptions: { parser: ts.parser, svelteConfig } },
   },
-  { files: ["e2e/**/*.mjs", "*.js"], ...ts.configs.disableTypeChecked, languageOptions: { globals: { ...globals.node, ...globals.browser } } },
+  {
+    ...ts.configs.disableTypeChecked,
+    files: ["e2e/**/*.mjs", "*.js"],
+    languageOptions: { ...ts.configs.disableTypeChecked.languageOptions, globals: { ...globals.node, ...globals.browser } },
+  },
   { files: ["e2e/**/*.mjs"], rules: { "no-console": "off" } },
 );

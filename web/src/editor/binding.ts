@@ -132,12 +132,12 @@ export const plainText: Extension = [
   EditorState.lineSeparator.of("\n"),
   EditorState.transactionFilter.of((transaction) => {
     if (!transaction.docChanged || transaction.annotation(fromEngine)) return transaction;
-    const corrections = correctionsOf(transaction.changes, transaction.startState.doc, transaction.newDoc);
+    const corrections = correctionsOf(transaction.changes, transaction.startState.doc);
     return corrections.length > 0 ? [transaction, { changes: corrections, sequential: true }] : transaction;
   }),
 ];
 
-function correctionsOf(changes: ChangeSet, before: Text, after: Text): { from: number; to: number; insert: string }[] {
+function correctionsOf(changes: ChangeSet, before: Text): { from: number; to: number; insert: string }[] {
   const corrections: { from: number; to: number; insert: string }[] = [];
   const broken = (at: number) => corrections.push({ from: at, to: at + 1, insert: "\uFFFD" });
   changes.iterChanges((fromA, toA, from, to, inserted) => {

@@ -1,0 +1,216 @@
+// The world the story happens in: the demo's real network and app, and people in browsers of their own.
+//
+// Nothing sleeps for a fixed time here: everything waits for what it needs to see, and fails with what it saw instead.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+
+/** How long anything may take before the test says what it was waiting for. */
+const PATIENCE_MS = 30_000;
+
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** The demo: the app, a PDS, a PLC server and Jetstream on free ports. `SHEAF_DEMO` names one that runs already. */
+async function startDemo() {
+  if (process.env.SHEAF_DEMO) return { ...JSON.parse(process.env.SHEAF_DEMO), stop: async () => {} };
+  const child = spawn("cargo", ["xtask", "demo", "--json", "--no-open", "--port", "0"], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`the demo ended (${code}) before it was ready`);
+  });
+  ended.catch(() => {});
+  const [line] = await Promise.race([once(createInterface({ input: child.stdout }), "line"), ended]);
+  const stop = async () => {
+    if (child.exitCode !== null) return;
+    const exited = once(child, "exit");
+    // As Ctrl-C does: the whole foreground group.
+    process.kill(-child.pid, "SIGINT");
+    await exited;
+  };
+  return { ...JSON.parse(line), stop };
+}
+
+/** Everything a test needs, with one `close` for all of it. */
+export async function makeWorld() {
+  const demo = await startDemo();
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: CHROMIUM_FLAGS,
+  });
+  const people = [];
+  return {
+    demo,
+    browser,
+    /** Somebody at a browser of their own, on the app's first page. */
+    async person(options = {}) {
+      const context = await browser.newContext({ viewport: { width: 1000, height: 720 }, ...options });
+      context.setDefaultTimeout(PATIENCE_MS);
+      await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(demo.app).origin });
+      const page = await context.newPage();
+      const person = new Person(context, page, demo);
+      people.push(person);
+      return person;
+    },
+    /** Signed in through the PDS's own pages. */
+    async signedIn(handle, options = {}) {
+      const person = await this.person(options);
+      await person.signIn(handle);
+      return person;
+    },
+    async close() {
+      await browser.close();
+      await demo.stop();
+    },
+  };
+}
+
+export class Person {
+  constructor(context, page, demo) {
+    this.context = context;
+    this.page = page;
+    this.demo = demo;
+    /** What the page complained about. A test that expects none asserts that it is empty. */
+    this.complaints = [];
+    page.on("pageerror", (error) => this.complaints.push(error.stack ?? String(error)));
+    page.on("console", (message) => {
+      const refused = message.text().includes("Content Security Policy");
+      if (message.text().includes("panicked") || (refused && page.url().startsWith(demo.app))) this.complaints.push(message.text());
+    });
+  }
+
+  get text() {
+    return this.page.getByRole("textbox", { name: "Document text" });
+  }
+
+  get title() {
+    return this.page.getByRole("textbox", { name: "Title" });
+  }
+
+  get status() {
+    return this.page.getByRole("status");
+  }
+
+  button(name) {
+    return this.page.getByRole("button", { name, exact: true });
+  }
+
+  async open(url = this.demo.app) {
+    await this.page.goto(url);
+  }
+
+  account(handle) {
+    const account = this.demo.accounts.find((account) => account.handle === handle);
+    assert.ok(account, `the demo has no account ${handle}`);
+    return account;
+  }
+
+  /** From whichever page has the sign-in form, through the server's own pages, and back. */
+  async signIn(handle, { from } = {}) {
+    if (from !== "here") await this.open(this.demo.app);
+    await this.page.getByRole("textbox", { name: "Handle" }).fill(handle);
+    await this.button("Sign in").click();
+    await this.page.getByLabel("Password", { exact: true }).fill(this.account(handle).password);
+    await this.button("Sign in").click();
+    await this.button("Authorize").click();
+    await this.page.waitForURL(`${this.demo.app}**`);
+    await this.button("Sign out").waitFor();
+  }
+
+  /** Makes a document and returns its address. */
+  async newDocument(title) {
+    await this.open(`${this.demo.app}#/`);
+    await this.button("New document").click();
+    await this.text.waitFor();
+    if (title) await this.title.fill(title);
+    return this.page.url();
+  }
+
+  async openDocument(url) {
+    // By way of nowhere: two fragments of one page are one page to the browser.
+    await this.page.goto("about:blank");
+    await this.page.goto(url);
+    await this.text.waitFor();
+  }
+
+  async share(handle) {
+    await this.button("Share").click();
+    await this.page.getByRole("textbox", { name: "Editor's handle" }).fill(handle);
+    await this.button("Add editor").click();
+    await this.page.getByRole("dialog").getByRole("listitem").filter({ hasText: handle }).waitFor();
+    await this.page.keyboard.press("Escape");
+  }
+
+  /** Puts the caret at the end and types. */
+  async typeAtEnd(text, { delay = 0 } = {}) {
+    await this.text.focus();
+    await this.page.keyboard.press("Control+End");
+    await this.page.keyboard.type(text, { delay });
+  }
+
+  /** The whole text, as CodeMirror has it: of a long one only the part in sight is in the page. */
+  async wholeText() {
+    return this.text.evaluate((content) => content.cmTile.root.view.state.doc.toString());
+  }
+
+  /** Changes the text through CodeMirror, as typing does: `[{ from, to, insert }]`, each in the text the last one left. */
+  async change(changes) {
+    await this.text.evaluate((content, changes) => {
+      const { view } = content.cmTile.root;
+      for (const change of changes) view.dispatch({ changes: change, userEvent: "input.type" });
+    }, changes);
+  }
+
+  async sees(expected) {
+    await until(
+      () => this.wholeText(),
+      (text) => (expected instanceof RegExp ? expected.test(text) : text === expected),
+      `the text ${expected}`,
+    );
+  }
+
+  async statusSays(pattern) {
+    await until(
+      async () => (await this.status.textContent()).trim(),
+      (status) => pattern.test(status),
+      `a status like ${pattern}`,
+    );
+  }
+}
+
+/** Waits until `read` gives something that `holds`. */
+export async function until(read, holds, what, patience = PATIENCE_MS) {
+  const deadline = Date.now() + patience;
+  let last;
+  for (;;) {
+    last = await read();
+    if (holds(last)) return last;
+    if (Date.now() > deadline) assert.fail(`waited for ${what}, but last saw: ${JSON.stringify(last)}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** The same text for everybody, at rest: nothing is left to publish or to arrive. */
+export async function settled(...people) {
+  await until(
+    () => Promise.all(people.map((person) => person.wholeText())),
+    (texts) => texts.every((text) => text === texts[0]),
+    "everybody to see the same text",
+  );
+}
