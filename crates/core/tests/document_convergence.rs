@@ -3,6 +3,9 @@
 
 mod document_support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::BTreeMap;
 
 use document_support::{Chance, client, for_each_seed, random_boundary, random_splice};

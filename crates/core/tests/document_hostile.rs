@@ -4,6 +4,9 @@
 
 mod document_support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use document_support::{Chance, Made, Neighbour, client, for_each_seed, make_update, random_text};

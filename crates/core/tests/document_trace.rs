@@ -2,6 +2,9 @@
 
 mod document_support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::io::Read;
 
 use sheaf_core::client_id::ClientId;
@@ -44,7 +47,9 @@ fn splice(text: &[char], (at, deleted, inserted): &(usize, usize, String)) -> Sp
 fn the_trace_gives_its_text() {
     // All 259,778 take a minute or two; `SHEAF_TRACE=259778` asks for them.
     let trace = trace();
-    let count = document_support::asked_for("SHEAF_TRACE").map_or(2_000, |count| count as usize).min(trace.txns.len());
+    let count = document_support::asked_for("SHEAF_TRACE")
+        .map_or(2_000, |count| count as usize)
+        .min(trace.txns.len());
     let all = count == trace.txns.len();
     let (author, reader) = (ClientId::new(0x1f_fff0_1234_5678).unwrap(), ClientId::new(2).unwrap());
     let mut document = Document::new(author);

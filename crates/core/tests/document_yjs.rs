@@ -30,7 +30,8 @@ fn hex(text: &str) -> Vec<u8> {
 
 #[test]
 fn sessions_of_yjs_make_the_same_text() {
-    let fixture: Fixture = serde_json::from_str(include_str!("fixtures/yjs/sessions.json")).expect("the fixture is known");
+    let fixture: Fixture =
+        serde_json::from_str(include_str!("fixtures/yjs/sessions.json")).expect("the fixture is known");
     assert_eq!(fixture.sessions.len(), 12);
     for (number, session) in fixture.sessions.iter().enumerate() {
         let mut chance = Chance::new(number as u64);
@@ -40,13 +41,15 @@ fn sessions_of_yjs_make_the_same_text() {
         }
         let (mut document, mut waiting) = (Document::new(client(1)), WaitingRoom::new());
         for (author, update) in &updates {
-            let update = scan(&hex(update), Allowed::Author(client(*author))).expect("Yjs writes canonically");
+            let update =
+                scan(&hex(update), Allowed::Author(client(*author))).expect("Yjs writes canonically");
             waiting.offer(&mut document, update).expect("there is room");
         }
         assert!(waiting.is_empty());
         assert_eq!(document.text(), session.text, "session {number}");
 
-        let state = scan(&hex(&session.state), Allowed::Any).expect("the state of a Yjs document passes the door");
+        let state =
+            scan(&hex(&session.state), Allowed::Any).expect("the state of a Yjs document passes the door");
         let mut from_state = Document::new(client(2));
         from_state.apply(&state);
         assert_eq!(from_state.text(), session.text, "state of session {number}");

@@ -2,6 +2,9 @@
 
 mod document_support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use document_support::{Chance, Made, client, for_each_seed, make_update, number, random_splice, string};
 use sheaf_core::document::Document;
 use sheaf_core::door::{

@@ -5,6 +5,9 @@
 
 mod document_support;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

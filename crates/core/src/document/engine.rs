@@ -4,12 +4,10 @@
 //! is there already, and so it never has to wait, trim or repair. What it is not asked for, because it would have to walk
 //! the whole text for it, is kept beside it: clocks, deletions, and where characters of two UTF-16 units are.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use yrs::types::Delta;
 use yrs::updates::decoder::Decode;
 use yrs::{
     Any, Assoc, ClientID, Doc, GetString, ID, IdSet, IndexedSequence, Observable, OffsetKind, Options, Out,
@@ -17,6 +15,8 @@ use yrs::{
 };
 
 use super::order::Order;
+use super::pairs::Pairs;
+use super::splices::{difference, from_unit, splices};
 use super::{MAX_TEXT_LEN, StateVector};
 use crate::client_id::ClientId;
 use crate::door::ranges::IdRanges;
@@ -373,125 +373,4 @@ fn from_clock<'p>(client: ClientId, piece: &'p Piece<'p>, clock: u32) -> Piece<'
         right_origin: piece.right_origin,
         content: content(clock - piece.clock),
     }
-}
-
-/// The text from a UTF-16 unit on. The second half of a character is U+FFFD, as Yjs has it.
-pub(super) fn from_unit(text: &str, from: u32) -> Cow<'_, str> {
-    let mut unit = 0;
-    for (byte, character) in text.char_indices() {
-        if unit == from {
-            return Cow::Borrowed(&text[byte..]);
-        }
-        if unit > from {
-            return Cow::Owned(format!("\u{fffd}{}", &text[byte..]));
-        }
-        unit += character.len_utf16() as u32;
-    }
-    Cow::Borrowed(if unit > from { "\u{fffd}" } else { "" })
-}
-
-/// The splices of an event's delta, which goes through the text once from its beginning.
-fn splices(delta: &[Delta]) -> Vec<Splice> {
-    let mut splices: Vec<Splice> = Vec::new();
-    let mut at = 0;
-    for change in delta {
-        match change {
-            Delta::Retain(len, _) => at += len,
-            Delta::Deleted(len) => match splices.last_mut() {
-                Some(last) if last.at.0 + utf16_len(&last.insert) == at => last.delete += len,
-                _ => splices.push(Splice::delete(at, *len)),
-            },
-            Delta::Inserted(Out::Any(Any::String(text)), _) => {
-                match splices.last_mut() {
-                    Some(last) if last.at.0 + utf16_len(&last.insert) == at => last.insert.push_str(text),
-                    _ => splices.push(Splice::insert(at, text.as_ref())),
-                }
-                at += utf16_len(text);
-            }
-            Delta::Inserted(..) => unreachable!("the door lets in nothing but text"),
-        }
-    }
-    splices
-}
-
-/// One splice that makes `after` of `before`.
-fn difference(before: &str, after: &str) -> Option<Splice> {
-    let prefix: usize =
-        before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let (before_rest, after_rest) = (&before[prefix..], &after[prefix..]);
-    let suffix: usize = before_rest
-        .chars()
-        .rev()
-        .zip(after_rest.chars().rev())
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum();
-    let gone = &before_rest[..before_rest.len() - suffix];
-    let come = &after_rest[..after_rest.len() - suffix];
-    (gone != come).then(|| Splice {
-        at: Utf16Offset(utf16_len(&before[..prefix])),
-        delete: utf16_len(gone),
-        insert: come.to_owned(),
-    })
-}
-
-/// Where the characters of two UTF-16 units are: the clocks of their second halves, for each client.
-#[derive(Debug, Default)]
-struct Pairs(BTreeMap<ClientId, BTreeSet<u32>>);
-
-impl Pairs {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn add(&mut self, client: ClientId, piece: &Piece<'_>) {
-        let Content::Text(text) = &piece.content else { return };
-        let mut clock = piece.clock;
-        for character in text.chars() {
-            if character.len_utf16() == 2 {
-                self.0.entry(client).or_default().insert(clock + 1);
-            }
-            clock += character.len_utf16() as u32;
-        }
-    }
-
-    /// Whether a cut just before this code unit goes through a character.
-    fn cut_before(&self, id: Id) -> bool {
-        self.0.get(&id.client).is_some_and(|halves| halves.contains(&id.clock))
-    }
-
-    fn any_cut_by(&self, parsed: &Parsed<'_>) -> bool {
-        !self.is_empty() && cuts(parsed).any(|id| self.cut_before(id))
-    }
-
-    /// Forgets the characters that an update breaks: their halves are two characters now.
-    fn cut_by(&mut self, parsed: &Parsed<'_>) {
-        if self.is_empty() {
-            return;
-        }
-        for id in cuts(parsed) {
-            if let Some(halves) = self.0.get_mut(&id.client) {
-                halves.remove(&id.clock);
-                if halves.is_empty() {
-                    self.0.remove(&id.client);
-                }
-            }
-        }
-    }
-}
-
-/// The code units just before which an update cuts the text of what was there.
-fn cuts<'p>(parsed: &'p Parsed<'_>) -> impl Iterator<Item = Id> + 'p {
-    let beside =
-        parsed.clients.iter().flat_map(|section| section.runs.iter().flat_map(|run| &run.pieces)).flat_map(
-            |piece| {
-                let after_origin = piece.origin.map(|id| Id { client: id.client, clock: id.clock + 1 });
-                [after_origin, piece.right_origin].into_iter().flatten()
-            },
-        );
-    let deleted = parsed
-        .deletes
-        .iter()
-        .flat_map(|(client, range)| [Id { client, clock: range.start }, Id { client, clock: range.end }]);
-    beside.chain(deleted)
 }

@@ -30,6 +30,8 @@
 
 mod engine;
 mod order;
+mod pairs;
+mod splices;
 mod undo;
 mod waiting;
 

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Direction;
-use super::engine::{Engine, Stretch, from_unit};
+use super::engine::{Engine, Stretch};
+use super::splices::units;
 use crate::client_id::ClientId;
 use crate::door::ranges::IdRanges;
 use crate::door::{ClientRuns, Content, Id, Parsed, Piece, Run};
@@ -181,24 +182,4 @@ impl Writer {
         self.reborn.push(Reborn { old, len, new });
         self.clock += len;
     }
-}
-
-/// `len` UTF-16 units of a text from `from` on; half a character is U+FFFD.
-fn units(text: &str, from: u32, len: u32) -> String {
-    let mut units = String::new();
-    let mut left = len;
-    for character in from_unit(text, from).chars() {
-        match (character.len_utf16() as u32, left) {
-            (_, 0) => break,
-            (2, 1) => {
-                units.push('\u{fffd}');
-                break;
-            }
-            (taken, _) => {
-                units.push(character);
-                left -= taken;
-            }
-        }
-    }
-    units
 }
