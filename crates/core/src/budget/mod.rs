@@ -112,8 +112,8 @@ impl Quota {
             length: Duration::from_secs(86_400),
             limit: 35_000,
             usual: 35_000,
-            knee: 900,
-            floor: 520,
+            knee: 750,
+            floor: 580,
             foreign: None,
         }
     }

@@ -57,7 +57,7 @@ pub struct FormerReplica {
     pub replica: ReplicaId,
     /// Its text up to just before this clock stays.
     pub clock: u32,
-    /// What it deleted stays deleted: an encoded set of ids, at most [`MAX_DELETES_BYTES`].
+    /// What it deleted stays deleted: an update that adds nothing, at most [`MAX_DELETES_BYTES`].
     pub deletes: Vec<u8>,
 }
 
@@ -100,6 +100,15 @@ impl DocumentRecord {
             former,
             rest: fields.rest(),
         })
+    }
+
+    /// Whether the record could be read back: with much to be remembered of former editors it can grow too long.
+    ///
+    /// # Errors
+    /// What [`DocumentRecord::parse`] would say.
+    pub fn check(&self) -> Result<(), RecordError> {
+        let record = json::to_cbor(&self.to_json()).expect("a record is JSON that a PDS takes");
+        DocumentRecord::parse(&record).map(|_| ())
     }
 
     /// The record in atproto's JSON.

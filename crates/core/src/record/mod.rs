@@ -51,7 +51,7 @@ pub const MAX_FORMER: usize = 100;
 /// The most replicas a former editor may have.
 pub const MAX_FORMER_REPLICAS: usize = 200;
 /// The most bytes that the accepted deletions of one of those may take.
-pub const MAX_DELETES_BYTES: usize = 32 * 1024;
+pub const MAX_DELETES_BYTES: usize = 96 * 1024;
 /// The longest title, in user-perceived characters …
 pub const MAX_TITLE_GRAPHEMES: usize = 300;
 /// … and in bytes.
