@@ -9,6 +9,8 @@ import { makeWorld, settled, until } from "./world.mjs";
 
 describe("two people write one document", () => {
   let world, alice, bob, link;
+  // Documents of earlier runs may still be there.
+  const title = `Field notes ${Date.now()}`;
 
   before(async () => {
     world = await makeWorld();
@@ -23,7 +25,7 @@ describe("two people write one document", () => {
   });
 
   test("she makes a document, titles it and writes", async () => {
-    link = await alice.newDocument("Field notes");
+    link = await alice.newDocument(title);
     await alice.typeAtEnd("# Harvest\nThe first sheaf is bound.\n");
     await alice.sees("# Harvest\nThe first sheaf is bound.\n");
     await alice.statusSays(/^Published/);
@@ -42,7 +44,7 @@ describe("two people write one document", () => {
     bob = await world.person();
     await bob.openDocument(link);
     await bob.sees("# Harvest\nThe first sheaf is bound.\n");
-    assert.equal(await bob.title.inputValue(), "Field notes");
+    assert.equal(await bob.title.inputValue(), title);
     assert.equal(await bob.text.getAttribute("aria-readonly"), "true");
     await bob.button("Sign in").click();
     await bob.signIn("bob.test", { from: "here" });
@@ -136,12 +138,12 @@ describe("two people write one document", () => {
     await alice.statusSays(/^Published/);
     await Promise.all([alice.page.reload(), bob.page.reload()]);
     await Promise.all([alice.sees(before), bob.sees(before)]);
-    assert.equal(await alice.title.inputValue(), "Field notes");
+    assert.equal(await alice.title.inputValue(), title);
     await alice.open(`${world.demo.app}#/`);
-    await alice.page.getByRole("link", { name: /Field notes/ }).click();
+    await alice.page.getByRole("link", { name: title }).click();
     await alice.sees(before);
     await bob.open(`${world.demo.app}#/`);
-    await bob.page.getByRole("link", { name: /Field notes/ }).click();
+    await bob.page.getByRole("link", { name: title }).click();
     await bob.sees(before);
   });
 

@@ -33,22 +33,12 @@ export class TextView {
           EditorView.cspNonce.of(STYLE_NONCE),
           this.writing.of(writing(mayWrite)),
           Prec.high(
-            keymap.of([
-              { key: "Mod-z", run: undo, preventDefault: true },
-              { key: "Mod-y", mac: "Mod-Shift-z", run: redo, preventDefault: true },
-              { linux: "Ctrl-Shift-z", run: redo, preventDefault: true },
-            ]),
+            EditorView.domEventHandlers({
+              keydown: (event) => handled(event, takingBack(event), undo, redo),
+              // The same from a menu, or by shaking a phone.
+              beforeinput: (event) => handled(event, event.inputType, undo, redo),
+            }),
           ),
-          // The same from a menu, or by shaking a phone.
-          EditorView.domEventHandlers({
-            beforeinput(event) {
-              if (event.inputType === "historyUndo") undo();
-              else if (event.inputType === "historyRedo") redo();
-              else return false;
-              event.preventDefault();
-              return true;
-            },
-          }),
           markdown,
           keymap.of(defaultKeymap),
           carets,
@@ -94,6 +84,9 @@ export class TextView {
       this.frame.ask();
       return;
     }
+    // Asking for a height makes CodeMirror measure now: only so does it keep the lines in sight where they are. Another
+    // transaction before it has measured, such as the next one, would make it forget where they were.
+    this.view.lineBlockAtHeight(0);
     showPeople(this.view, this.people);
     this.announceSelection();
   }
@@ -123,6 +116,27 @@ export class TextView {
     this.binding.show({ follow: true });
     return true;
   }
+}
+
+type TakingBack = "historyUndo" | "historyRedo";
+
+function handled(event: Event, what: string | undefined, undo: () => boolean, redo: () => boolean): boolean {
+  if (what === "historyUndo") undo();
+  else if (what === "historyRedo") redo();
+  else return false;
+  event.preventDefault();
+  return true;
+}
+
+const MAC = /Mac|iP(hone|ad)/.test(navigator.platform);
+
+/** Undo and redo by key, whatever Shift and Caps Lock make of the letter, and by its place where the script has no `z`. */
+function takingBack(event: KeyboardEvent): TakingBack | undefined {
+  const mod = MAC ? event.metaKey && !event.ctrlKey : event.ctrlKey && !event.metaKey;
+  if (!mod || event.altKey) return undefined;
+  const key = /^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : event.code.replace(/^Key/, "").toLowerCase();
+  if (key === "z") return event.shiftKey ? "historyRedo" : "historyUndo";
+  return key === "y" && !MAC && !event.shiftKey ? "historyRedo" : undefined;
 }
 
 function writing(mayWrite: boolean): Extension {
