@@ -98,8 +98,8 @@ impl NetworkConfig {
         if self.jetstream.len() > MAX_JETSTREAMS {
             return Err(ConfigError::TooMany);
         }
-        for address in &self.jetstream {
-            origin::socket(address, reach).map_err(at("jetstream"))?;
+        for address in &mut self.jetstream {
+            *address = origin::socket(address, reach).map_err(at("jetstream"))?;
         }
         if let Some(id) = &self.client_id {
             origin::endpoint(id, Reach::Local).map_err(at("clientId"))?;

@@ -1,5 +1,4 @@
 //! Two people write one document on real servers, and others read along.
-#![cfg(feature = "network-tests")]
 
 mod support;
 

@@ -54,12 +54,17 @@ pub fn endpoint(address: &str, reach: Reach) -> Result<String, BadAddress> {
     split(address, ["https", "http"], reach).map(|_| address.to_owned())
 }
 
-/// Reads a `wss` address that may have a path, such as a Jetstream's `/subscribe`.
+/// Reads a Jetstream's `wss` address; `/subscribe` is added where there is no path.
 ///
 /// # Errors
-/// [`BadAddress`] as for [`origin`], paths allowed.
+/// [`BadAddress`] as for [`origin`], paths allowed, queries not.
 pub fn socket(address: &str, reach: Reach) -> Result<String, BadAddress> {
-    split(address, ["wss", "ws"], reach).map(|_| address.to_owned())
+    let parts = split(address, ["wss", "ws"], reach)?;
+    if parts.rest.contains('?') {
+        return Err(bad(address, "it has a query, and the filters go there"));
+    }
+    let path = if matches!(parts.rest, "" | "/") { "/subscribe" } else { parts.rest };
+    Ok(format!("{}://{}{path}", parts.scheme, parts.authority))
 }
 
 /// The WebSocket origin of an HTTP origin.
@@ -199,6 +204,8 @@ mod tests {
             socket("wss://jet.example/subscribe", Reach::World).unwrap(),
             "wss://jet.example/subscribe"
         );
+        assert_eq!(socket("wss://jet.example", Reach::World).unwrap(), "wss://jet.example/subscribe");
+        assert!(socket("wss://jet.example/subscribe?wantedDids=x", Reach::World).is_err());
         assert!(socket("https://jet.example/subscribe", Reach::World).is_err());
         assert!(socket("ws://jet.example/subscribe", Reach::Local).is_err());
         assert_eq!(socket_origin("http://localhost:1"), "ws://localhost:1");

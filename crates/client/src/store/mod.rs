@@ -66,6 +66,7 @@ pub enum StoreError {
 }
 
 /// The smallest key greater than every key that begins with `prefix`, or `None` if there is none.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn end_of(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
@@ -79,7 +80,7 @@ pub(crate) fn end_of(prefix: &str) -> Option<String> {
     None
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
 

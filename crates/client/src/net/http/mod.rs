@@ -30,6 +30,7 @@ pub const MAX_JSON: usize = 256 * 1024;
 /// The largest CAR read, in bytes.
 pub const MAX_CAR: usize = 8 * 1024 * 1024;
 /// How many redirects are followed, and only towards https or the same kind of loopback.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) const MAX_REDIRECTS: usize = 3;
 /// The longest header value kept, in bytes.
 const MAX_HEADER: usize = 1024;
@@ -214,7 +215,17 @@ impl Http {
     /// [`HttpError`] when there is no complete answer within the request's limits.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let limit = request.timeout;
-        platform::within(limit, self.0.send(request)).await.unwrap_or(Err(HttpError::TimedOut))
+        let (method, url) = (request.method.as_str(), request.url.clone());
+        let result = platform::within(limit, self.0.send(request)).await.unwrap_or(Err(HttpError::TimedOut));
+        // URLs hold no secrets here: DIDs, record keys and CIDs.
+        match &result {
+            Ok(response) => {
+                let body_bytes = response.body.len() as u64;
+                tracing::debug!(method, url, status = response.status, body_bytes, "answered");
+            }
+            Err(error) => tracing::debug!(method, url, %error, "no answer"),
+        }
+        result
     }
 
     /// Sends a GET, and once more if the connection broke, which servers do to kept-alive connections. Every other kind
