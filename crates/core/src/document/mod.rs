@@ -32,6 +32,8 @@ mod engine;
 mod order;
 mod pairs;
 mod splices;
+#[cfg(test)]
+mod tests;
 mod undo;
 mod waiting;
 
@@ -106,7 +108,7 @@ impl Document {
     pub fn from_state(client: ClientId, state: &[u8]) -> Result<Document, Refusal> {
         let update = scan(state, Allowed::Any)?;
         if !update.requires().is_empty() || update.has_holes() {
-            return Err(Refusal::StrayHole);
+            return Err(Refusal::Incomplete);
         }
         let mut document = Document::new(client);
         document.engine.integrate(&update.parsed(), engine::Watch::No);

@@ -7,7 +7,8 @@
 //!
 //! The CRDT library behind the document trusts its input; a few bytes made for it can take gigabytes, or worse. So the
 //! scanner reserves nothing on the word of a count, follows no reference, and takes only the one way of writing an
-//! update: what it understood, written again, must be the same bytes.
+//! update: what it understood, written again, must be the same bytes. The library never sees those bytes: it is given
+//! what is new of them, written once more from what was understood.
 //!
 //! ```
 //! use sheaf_core::client_id::ClientId;
@@ -123,6 +124,9 @@ pub enum Refusal {
     /// Runs of several clients are placed beside each other in a circle.
     #[error("the update places runs beside each other in a circle")]
     Circular,
+    /// A state, which should be whole, builds on something that is not in it.
+    #[error("the state builds on something that is not in it")]
+    Incomplete,
     /// It can be understood, but is not written in the one canonical way.
     #[error("the update is not written in the canonical way")]
     NotCanonical,
