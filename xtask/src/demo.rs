@@ -1,127 +1,175 @@
-//! `cargo xtask demo`: everything there is, on this machine, to try.
+//! `cargo xtask demo`: the app, and a whole atproto network for it, on this machine.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use clap::Args;
 use serde_json::json;
-use sheaf_devnet::{Account, Network};
+use sheaf_devnet::{Account, Network, setup};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{serve, web};
+use crate::serve::{Site, serve};
+use crate::step::{Program, Step};
+use crate::{tools, web};
 
-/// Who there is to be.
-const PEOPLE: [&str; 2] = ["alice.test", "bob.test"];
-
-/// How the demo is to be.
-#[derive(clap::Args)]
+#[derive(Args)]
 pub(crate) struct Options {
-    /// The app's port on 127.0.0.1; 0 takes any free one
-    #[arg(long, default_value_t = 4173)]
+    /// The port to serve the app on; 0 takes any free one.
+    #[arg(long, default_value_t = 4700)]
     port: u16,
-    /// Keep the network's state in this folder between runs
+    /// Keeps the network's accounts and documents in this directory for the next run.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Do not open the browser
+    /// Leaves the browser alone.
     #[arg(long)]
     no_open: bool,
-    /// Print one line of JSON when ready, and nothing else, on standard output
+    /// Prints one line of JSON when all is ready, and opens no browser.
     #[arg(long)]
     json: bool,
 }
 
-/// Builds, starts, and stays until Ctrl-C.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // A taken port should not be found out after minutes of building.
-        let listener = serve::listen(options.port).await?;
-        let port = listener.local_addr()?.port();
-        let folder = web::build(web::Mode::Demo)?;
+pub(crate) fn run(options: Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(demo(options));
+    // A build that is still going on, after an error or Ctrl-C, must not hold us up.
+    runtime.shutdown_background();
+    done
+}
+
+async fn demo(options: Options) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let ready = async {
+        let running = Running::start(&options).await?;
+        running.announce(&options);
+        anyhow::Ok(running)
+    };
+    let stopped = async {
         tokio::select! {
-            result = start(options, listener, port, folder) => result,
-            () = interrupted() => Ok(()),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
-    })
+    };
+    tokio::pin!(stopped);
+    let running = tokio::select! {
+        running = ready => running?,
+        () = &mut stopped => return Ok(()),
+    };
+    stopped.await;
+    eprintln!("\nStopping.");
+    running.network.stop().await
 }
 
-async fn start(options: &Options, listener: tokio::net::TcpListener, port: u16, folder: PathBuf) -> Result<()> {
-    eprintln!("· starting a PDS, a PLC server and Jetstream …");
-    let network = Network::builder()
-        .jetstream(true)
-        .data(options.data.clone())
-        .progress(|step| eprintln!("· {step} …"))
-        .start()
-        .await?;
-    let mut accounts = Vec::new();
-    for handle in PEOPLE {
-        accounts.push(network.ensure_account(handle).await?);
-    }
-    let jetstream = network.jetstream_url(0);
-    if jetstream.is_none() {
-        eprintln!("  without Go there is no Jetstream here: the app listens to the PDS's own firehose");
-    }
-    let config = json!({
-        "plc": network.plc_url(),
-        "handleResolver": network.handle_resolver_url(),
-        "jetstream": jetstream.iter().collect::<Vec<_>>(),
-    });
-    let app = format!("http://127.0.0.1:{port}/");
-    let server = tokio::spawn(serve::serve(listener, folder, config.to_string()));
-    if options.json {
-        println!("{}", ready(&app, &accounts, &network));
-    } else {
-        greet(&app, &accounts, &network);
-    }
-    if !options.no_open && !options.json {
-        open(&app);
-    }
-    interrupted().await;
-    server.abort();
-    eprintln!("\n· stopping …");
-    network.stop().await
+/// The demo, up and running.
+struct Running {
+    network: Network,
+    accounts: Vec<Account>,
+    app: String,
 }
 
-fn ready(app: &str, accounts: &[Account], network: &Network) -> serde_json::Value {
-    let accounts: Vec<_> =
-        accounts.iter().map(|a| json!({ "handle": a.handle, "password": a.password, "did": a.did })).collect();
-    json!({
-        "app": app,
-        "accounts": accounts,
-        "pds": network.pds(0).url(),
-        "plc": network.plc_url(),
-        "jetstream": network.jetstream_url(0),
-    })
-}
-
-fn greet(app: &str, accounts: &[Account], network: &Network) {
-    println!("\n  Sheaf is at {app}\n\n  Sign in there as one of these, and as the other in another browser or a private window:\n");
-    for account in accounts {
-        println!("    {:<12} password {}", account.handle, account.password);
-    }
-    println!("\n  From a terminal: sheaf --plc {} --handle-resolver {} …", network.plc_url(), network.handle_resolver_url());
-    println!("\n  Everything runs on this machine. Ctrl-C stops it.\n");
-}
-
-fn open(app: &str) {
-    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    // Where there is no desktop there is nothing to open; the address is printed.
-    let _ = Command::new(opener).arg(app).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-}
-
-/// Until Ctrl-C, or until we are asked to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+impl Running {
+    async fn start(options: &Options) -> Result<Self> {
+        // What can fail at once fails first.
+        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                let port = options.port;
+                return Err(anyhow::anyhow!(
+                    "port {port} cannot be used ({error}): stop what uses it, or choose another with --port (0 takes any)"
+                ));
             }
+        };
+        let app = format!("http://127.0.0.1:{}/", listener.local_addr()?.port());
+        tools::wasm_target()?;
+        tools::node()?;
+
+        let building = tokio::task::spawn_blocking(|| web::build(web::Flavour::Local));
+        let network = network(options.data.clone());
+        let (folder, network) =
+            tokio::try_join!(async { building.await.context("the build was broken off")? }, network)?;
+
+        let mut accounts = Vec::new();
+        for handle in ["alice.test", "bob.test"] {
+            accounts.push(network.ensure_account(handle).await?);
+        }
+        tokio::spawn(serve(listener, Site { folder, config: config(&network) }));
+        Ok(Self { network, accounts, app })
+    }
+
+    fn announce(&self, options: &Options) {
+        let Self { network, accounts, app } = self;
+        if options.json {
+            let accounts: Vec<_> = accounts
+                .iter()
+                .map(|account| json!({ "handle": account.handle, "password": account.password, "did": account.did }))
+                .collect();
+            let line = json!({
+                "app": app,
+                "accounts": accounts,
+                "pds": network.pds(0).url(),
+                "plc": network.plc_url(),
+                "jetstream": network.jetstream_url(0),
+            });
+            println!("{line}");
             return;
         }
+        println!("\n  Sheaf is at  {app}\n");
+        for account in accounts {
+            println!("  sign in as   {}   with the password   {}", account.handle, account.password);
+        }
+        println!("\n  Give the app a handle; the account's own server then asks for the password.");
+        println!("  For Bob, open a private window or another browser.");
+        let jetstream = network.jetstream_url(0).unwrap_or_else(|| "none".into());
+        println!("\n  PDS {}   PLC {}   Jetstream {jetstream}", network.pds(0).url(), network.plc_url());
+        match &options.data {
+            Some(data) => {
+                println!("  Kept in {} for the next run. Ctrl-C stops everything.\n", data.display())
+            }
+            None => println!("  Nothing is kept. Ctrl-C stops everything.\n"),
+        }
+        if !options.no_open {
+            let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+            let app = app.clone();
+            std::thread::spawn(move || {
+                // Where there is no desktop, the address is printed above.
+                let _ = Program::new(opener).args([app]).read();
+            });
+        }
     }
-    let _ = tokio::signal::ctrl_c().await;
+}
+
+async fn network(data: Option<PathBuf>) -> Result<Network> {
+    let installing: Arc<Mutex<Option<Step>>> = Arc::default();
+    let progress: setup::Progress = {
+        let installing = Arc::clone(&installing);
+        Arc::new(move |step: &str| {
+            let mut installing = installing.lock().expect("no holder of this lock panics");
+            // The step before ends first.
+            *installing = None;
+            *installing = Some(Step::begin(step));
+        })
+    };
+    let installed = sheaf_devnet::setup(progress).await?;
+    drop(installing.lock().expect("no holder of this lock panics").take());
+    if let Some(reason) = installed.jetstream_missing() {
+        eprintln!("· {reason}");
+    }
+    let _step = Step::begin("starting a PDS, a PLC directory and Jetstream");
+    Network::builder().jetstream(true).data(data).start().await
+}
+
+/// What the app must know of this network; see `NetworkConfig` in `sheaf-client`.
+fn config(network: &Network) -> String {
+    json!({
+        "plc": network.plc_url(),
+        "handleResolver": network.handle_resolver_url(),
+        "doh": null,
+        "jetstream": network.jetstream_url(0).into_iter().collect::<Vec<_>>(),
+    })
+    .to_string()
 }

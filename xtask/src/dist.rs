@@ -1,62 +1,133 @@
 //! `cargo xtask dist`: the app as static files for any host, and the release binary.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use serde_json::json;
 
-use crate::{
-    tools::{self, cargo, command, run, step},
-    web,
-};
+use crate::step::{Program, Step};
+use crate::{root, target, web};
 
-/// What to make, and where.
-#[derive(clap::Args)]
+#[derive(Args)]
 pub(crate) struct Options {
-    /// Where the app will be served, such as https://write.example; needed for signing in there
+    /// The address the app will be at, such as https://sheaf.example or https://example.org/sheaf: OAuth needs to know.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// The folder to make
+    /// Where to put the folder `app` and the binary `sheaf`.
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
 }
 
-/// Makes `OUT/app` (static files) and `OUT/sheaf`.
-pub(crate) fn run_dist(options: &Options) -> Result<()> {
-    if let Some(origin) = &options.origin {
-        ensure!(origin.starts_with("https://"), "--origin takes an https:// address: signing in needs one");
-    }
-    let built = web::build(web::Mode::Dist)?;
-    let app = options.out.join("app");
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let origin = options.origin.as_deref().map(checked).transpose()?;
+    let built = web::build(web::Flavour::Public)?;
+    let out = root().join(&options.out);
+    let app = out.join("app");
     if app.exists() {
         fs::remove_dir_all(&app).with_context(|| format!("{} cannot be replaced", app.display()))?;
     }
     copy(&built, &app)?;
-    step("building the release binary", || run(cargo().args(["build", "--release", "--package", "sheaf"])))?;
-    let binary = tools::target().join("release/sheaf");
-    fs::copy(&binary, options.out.join("sheaf")).context("the release binary cannot be copied")?;
-    match &options.origin {
-        Some(origin) => {
-            // The binary knows the collections, and so the scopes: they stand in one place.
-            let made = command(&binary, ".").args(["client-metadata", origin]).output().context("`sheaf` cannot be run")?;
-            ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr).trim());
-            fs::write(app.join("client-metadata.json"), made.stdout).context("client-metadata.json cannot be written")?;
-            eprintln!("· {} is ready for {origin}", app.display());
-        }
-        None => eprintln!("· {} is ready; without --origin URL nobody can sign in there yet", app.display()),
+    // The public network is the default; this file is where a host would name other servers.
+    let mut config = json!({});
+    if let Some(origin) = &origin {
+        config["clientId"] = format!("{origin}/client-metadata.json").into();
+        write(&app.join("client-metadata.json"), &client_metadata(origin, &scope()?))?;
+    }
+    write(&app.join("config.json"), &config)?;
+
+    {
+        let _step = Step::begin("compiling the sheaf binary");
+        Program::cargo().args(["build", "--quiet", "--release", "--package", "sheaf"]).show()?;
+    }
+    let binary = out.join(format!("sheaf{}", std::env::consts::EXE_SUFFIX));
+    fs::copy(target().join("release").join(binary.file_name().expect("it was just named")), &binary)
+        .context("the sheaf binary was not found where Cargo puts it")?;
+
+    println!("{}\n{}", app.display(), binary.display());
+    if origin.is_none() {
+        eprintln!(
+            "Without --origin there is no client-metadata.json, so nobody can sign in from a public address."
+        );
     }
     Ok(())
 }
 
+/// The address without a slash at its end.
+fn checked(origin: &str) -> Result<String> {
+    let rest = origin.strip_prefix("https://").unwrap_or_default();
+    let plain = !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ', '"', '\\']);
+    ensure!(plain, "--origin {origin}: it must be an https:// address without query or fragment");
+    Ok(origin.trim_end_matches('/').to_owned())
+}
+
+/// Who we are, for the servers people sign in at: a public client that runs in browsers.
+fn client_metadata(origin: &str, scope: &str) -> serde_json::Value {
+    json!({
+        "client_id": format!("{origin}/client-metadata.json"),
+        "client_name": "Sheaf",
+        "client_uri": format!("{origin}/"),
+        "redirect_uris": [format!("{origin}/")],
+        "scope": scope,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "application_type": "web",
+        "dpop_bound_access_tokens": true,
+    })
+}
+
+/// The scope as the engine says it.
+fn scope() -> Result<String> {
+    let arguments =
+        ["run", "--quiet", "--package", "xtask", "--features", "oauth-scope", "--bin", "oauth-scope"];
+    let _step = Step::begin("asking the engine which collections it writes");
+    Program::cargo().args(arguments).read()
+}
+
+fn write(path: &Path, json: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(json).expect("JSON can be written") + "\n";
+    fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Copies a folder, leaving out what is hidden.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))? {
+    for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let target = to.join(entry.file_name());
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
+            copy(&entry.path(), &to.join(name))?;
         } else {
-            fs::copy(entry.path(), &target).with_context(|| format!("{} cannot be written", target.display()))?;
+            fs::copy(entry.path(), to.join(name))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_public_and_at_its_origin() {
+        let origin = checked("https://example.org/sheaf/").unwrap();
+        let metadata = client_metadata(&origin, "atproto repo:dev.example.note");
+        assert_eq!(metadata["client_id"], "https://example.org/sheaf/client-metadata.json");
+        assert_eq!(metadata["redirect_uris"], json!(["https://example.org/sheaf/"]));
+        assert_eq!(metadata["dpop_bound_access_tokens"], true);
+    }
+
+    #[test]
+    fn an_origin_is_https_and_plain() {
+        for wrong in
+            ["http://example.org", "https://", "https:///x", "https://a@b", "https://a/?x", "example.org", ""]
+        {
+            assert!(checked(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,55 +1,68 @@
-//! The project's chores: `cargo xtask demo`, `test`, `ci`, `bench` and `dist`.
+//! `cargo xtask`: everything there is to do with this repository, each as one command.
 //!
-//! Each installs what it needs and says so; a missing tool is one sentence that says what to do.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command line speaks
+//! Results go to standard output, everything else to standard error. A failure is one sentence that says what to do,
+//! and a non-zero exit code.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a command line: printing is how it speaks"
+)]
 
-mod bench;
 mod demo;
 mod dist;
 mod serve;
+mod step;
 mod test;
 mod tools;
 mod web;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The chores of the Sheaf repository.
+/// Builds, shows, tests and packs Sheaf.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
-    chore: Chore,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum Chore {
-    /// Builds the app, starts a real atproto network on this machine, and serves the app to try.
+enum Command {
+    /// Builds the app and serves it with a real network of its own on this machine.
     Demo(demo::Options),
-    /// Runs every test: unit, property, wasm, network and browser.
+    /// Runs every test, after setting up what they need.
     Test(test::Options),
-    /// What has to hold before a change lands: formatting, lints, docs, then every test.
+    /// Checks format, lints and docs, then runs every test: what must hold before a change goes in.
     Ci,
-    /// Measures what the project stands by and prints one JSON object.
-    Bench(bench::Options),
-    /// Makes the app as a folder of static files for any host, and the release binary.
+    /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().chore {
-        Chore::Demo(options) => demo::run(&options),
-        Chore::Test(options) => test::run_tests(&options),
-        Chore::Ci => test::ci(),
-        Chore::Bench(options) => bench::run(&options),
-        Chore::Dist(options) => dist::run_dist(&options),
+    let done = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(options),
+        Command::Test(options) => test::run(&options),
+        Command::Ci => test::ci(),
+        Command::Dist(options) => dist::run(&options),
     };
-    match result {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the repository")
+}
+
+/// Cargo's target directory.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |target| root().join(target))
 }

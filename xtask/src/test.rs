@@ -1,97 +1,149 @@
-//! `cargo xtask test` and `cargo xtask ci`.
+//! `cargo xtask test` and `cargo xtask ci`: groups of checks, all of them run, then told in a few lines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
-use crate::{
-    tools::{self, cargo, command, run, step},
-    web,
-};
+use crate::step::{Program, Step};
+use crate::tools::{self, WASM_TARGET};
+use crate::{root, target, web};
 
-/// Which tests.
-#[derive(clap::Args)]
+#[derive(Args)]
 pub(crate) struct Options {
-    /// Leave out the tests that need the network's servers or a browser
+    /// Leaves out the tests that start a network or a browser.
     #[arg(long)]
     fast: bool,
 }
 
-/// The wasm facade only makes sense in a browser; everything else is tested natively.
-const NATIVE: [&str; 3] = ["--workspace", "--exclude", "sheaf-web"];
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut groups = Groups::default();
+    tests(&mut groups, options.fast);
+    groups.report()
+}
 
-type Group = (&'static str, fn() -> Result<()>);
+pub(crate) fn ci() -> Result<()> {
+    let mut groups = Groups::default();
+    groups.run("format", || Program::cargo().args(["fmt", "--all", "--check"]).show());
+    groups.run("lints", || {
+        let all = ["clippy", "--workspace", "--exclude", "sheaf-web", "--all-targets", "--all-features"];
+        Program::cargo().args(all).args(["--", "-D", "warnings"]).show()?;
+        tools::wasm_target()?;
+        let wasm = ["clippy", "--package", "sheaf-web", "--target", WASM_TARGET, "--", "-D", "warnings"];
+        Program::cargo().args(wasm).show()
+    });
+    groups.run("docs", || {
+        let docs = ["doc", "--no-deps", "--workspace", "--exclude", "sheaf-web"];
+        Program::cargo().args(docs).env("RUSTDOCFLAGS", "-D warnings").show()
+    });
+    tests(&mut groups, false);
+    groups.report()
+}
 
-/// Runs all groups, says at the end which failed, and fails if any did.
-pub(crate) fn run_tests(options: &Options) -> Result<()> {
-    let fast: [Group; 3] = [("unit and property", unit), ("wasm", wasm), ("front end", front_end)];
-    let slow: [Group; 2] = [("network", network), ("browser", browser)];
-    let mut groups = fast.to_vec();
-    if !options.fast {
-        // What is missing should be said before ten minutes of tests, not after.
-        tools::chromium()?;
-        groups.extend(slow);
+fn tests(groups: &mut Groups, fast: bool) {
+    groups.run("Rust tests", || {
+        Program::cargo().args(["test", "--workspace", "--exclude", "sheaf-web"]).show()
+    });
+    groups.run("WebAssembly tests", wasm_tests);
+    groups.run("app: types, lints, unit tests", || {
+        web::build(web::Flavour::Local)?;
+        for script in ["check", "lint", "test"] {
+            Program::npm(&root().join("web")).args(["run", "--silent", script]).show()?;
+        }
+        Ok(())
+    });
+    if fast {
+        return;
     }
-    let mut results = Vec::new();
-    for (name, group) in groups {
-        eprintln!("\n=== {name} tests");
-        let start = Instant::now();
-        let result = group();
+    groups.run("network tests", || {
+        // One network at a time: each is a few servers, and the figures they assert are of a machine that is not busy.
+        let network = ["test", "--workspace", "--exclude", "sheaf-web", "--features", "network-tests"];
+        Program::cargo().args(network).args(["--test", "network*", "--", "--test-threads", "2"]).show()
+    });
+    groups.run("browser tests", || {
+        let chromium = tools::chromium()?;
+        web::build(web::Flavour::Local)?;
+        Program::npm(&root().join("web")).args(["run", "--silent", "e2e"]).env("CHROMIUM", chromium).show()
+    });
+}
+
+/// The engine's pure crates once more, as the browser will run them.
+fn wasm_tests() -> Result<()> {
+    tools::wasm_target()?;
+    tools::node()?;
+    let runner = wasm_test_runner()?;
+    Program::cargo()
+        .args([
+            "test",
+            "--package",
+            "sheaf-repo",
+            "--package",
+            "sheaf-core",
+            "--lib",
+            "--target",
+            WASM_TARGET,
+        ])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
+        .show()
+}
+
+/// wasm-bindgen's own test runner, of the release that Cargo.lock has, built once.
+fn wasm_test_runner() -> Result<std::path::PathBuf> {
+    let version = wasm_bindgen_version()?;
+    let tools = target().join(format!("xtask/wasm-bindgen-{version}"));
+    let runner = tools.join("bin/wasm-bindgen-test-runner");
+    if !runner.exists() {
+        let _step = Step::begin("installing wasm-bindgen's test runner (about two minutes, once)");
+        Program::cargo()
+            .args(["install", "wasm-bindgen-cli", "--version", &version, "--locked", "--quiet"])
+            .args(["--bin", "wasm-bindgen-test-runner", "--root"])
+            .args([&tools])
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_TARGET_DIR", target().join("xtask/wasm-bindgen-build"))
+            .show()?;
+    }
+    Ok(runner)
+}
+
+fn wasm_bindgen_version() -> Result<String> {
+    let lockfile = std::fs::read_to_string(root().join("Cargo.lock"))?;
+    let mut lines = lockfile.lines();
+    lines.find(|line| *line == r#"name = "wasm-bindgen""#).context("Cargo.lock has no wasm-bindgen")?;
+    let version = lines.next().and_then(|line| line.strip_prefix("version = \""));
+    Ok(version
+        .and_then(|version| version.strip_suffix('"'))
+        .context("Cargo.lock is not as Cargo writes it")?
+        .into())
+}
+
+/// What was run and how it went.
+#[derive(Default)]
+struct Groups(Vec<(&'static str, Duration, Result<()>)>);
+
+impl Groups {
+    fn run(&mut self, name: &'static str, check: impl FnOnce() -> Result<()>) {
+        eprintln!("\n=== {name}");
+        let began = Instant::now();
+        let result = check();
         if let Err(error) = &result {
             eprintln!("error: {error:#}");
         }
-        results.push((name, result.is_ok(), start.elapsed().as_secs()));
+        self.0.push((name, began.elapsed(), result));
     }
-    eprintln!();
-    for (name, passed, seconds) in &results {
-        eprintln!("{} {name} ({seconds} s)", if *passed { "ok    " } else { "FAILED" });
+
+    fn report(self) -> Result<()> {
+        eprintln!();
+        let mut failed = Vec::new();
+        for (name, took, result) in &self.0 {
+            let verdict = if result.is_ok() { "passed" } else { "FAILED" };
+            eprintln!("{verdict}  {name} ({:.0} s)", took.as_secs_f64());
+            if result.is_err() {
+                failed.push(*name);
+            }
+        }
+        if !failed.is_empty() {
+            bail!("{} of {} groups failed: {}", failed.len(), self.0.len(), failed.join("; "));
+        }
+        Ok(())
     }
-    let failed = results.iter().filter(|(_, passed, _)| !passed).count();
-    println!("{} passed, {failed} failed", results.len() - failed);
-    if failed > 0 { bail!("{failed} of {} groups of tests failed", results.len()) } else { Ok(()) }
-}
-
-fn unit() -> Result<()> {
-    run(cargo().arg("test").args(NATIVE))
-}
-
-/// The pure crates again, as the browser runs them.
-fn wasm() -> Result<()> {
-    tools::wasm_target()?;
-    let runner = tools::wasm_bindgen("wasm-bindgen-test-runner")?;
-    run(cargo()
-        .args(["test", "--package", "sheaf-repo", "--package", "sheaf-core", "--lib", "--target", "wasm32-unknown-unknown"])
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner))
-}
-
-fn front_end() -> Result<()> {
-    tools::wasm_target()?;
-    tools::npm_packages("web")?;
-    web::engine()?;
-    for script in ["check", "lint", "test"] {
-        step(&format!("npm run {script}"), || run(command("npm", "web").args(["run", "--silent", script])))?;
-    }
-    Ok(())
-}
-
-/// The tests against the reference servers, one crate after the other: each starts servers of its own.
-fn network() -> Result<()> {
-    let features = "sheaf-devnet/network-tests,sheaf-client/network-tests,sheaf/network-tests";
-    run(cargo().args(["test", "-p", "sheaf-devnet", "-p", "sheaf-client", "-p", "sheaf", "--tests", "--features", features]))
-}
-
-fn browser() -> Result<()> {
-    let chromium = tools::chromium()?;
-    web::build(web::Mode::Demo)?;
-    run(command("npm", "web").args(["run", "--silent", "e2e"]).env("CHROMIUM", chromium))
-}
-
-/// Formatting, lints and docs with warnings denied, then every test.
-pub(crate) fn ci() -> Result<()> {
-    step("formatting", || run(cargo().args(["fmt", "--all", "--check"])))?;
-    step("clippy", || {
-        run(cargo().arg("clippy").args(NATIVE).args(["--all-targets", "--all-features", "--", "-D", "warnings"]))
-    })?;
-    step("docs", || run(cargo().args(["doc", "--no-deps"]).args(NATIVE).env("RUSTDOCFLAGS", "-D warnings")))?;
-    run_tests(&Options { fast: false })
 }

@@ -1,88 +1,168 @@
-//! Builds the app: the engine as wasm, then the page around it.
+//! Builds the app: the engine to WebAssembly, its face for JavaScript, and the pages.
+//!
+//! Cargo knows when the engine is out of date; the rest is skipped when what it is made from has not changed.
 
-use std::{fs, path::PathBuf};
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use sheaf_devnet::setup::{Progress, install_packages};
+use wasm_bindgen_cli_support::Bindgen;
 
-use crate::tools::{self, Stamp, cargo, command, run, step};
+use crate::step::{Program, Step};
+use crate::tools::{self, WASM_TARGET};
+use crate::{root, target};
 
-/// For whom the app is built.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// For this machine: its content policy lets the app talk to loopback.
-    Demo,
-    /// For the world: only `https` and `wss`.
-    Dist,
+/// What the app is built for.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Flavour {
+    /// A network on this machine, over plain HTTP.
+    Local,
+    /// Any static host: the page may talk to nothing but https and wss.
+    Public,
 }
 
-/// What of WebAssembly may be used: what every browser of the last years has. Named one by one, for `--all-features` makes
-/// files that engines refuse.
-const WASM_FEATURES: [&str; 6] = [
-    "--enable-bulk-memory",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-sign-ext",
-    "--enable-reference-types",
-    "--enable-multivalue",
-];
-
-/// Builds what changed since the last time; gives the folder of static files.
-pub(crate) fn build(mode: Mode) -> Result<PathBuf> {
+/// Builds the app and returns the directory to serve.
+pub(crate) fn build(flavour: Flavour) -> Result<PathBuf> {
     tools::wasm_target()?;
-    tools::npm_packages("web")?;
+    tools::node()?;
+    // Two builds at once would write the same files.
+    let work = target().join("xtask");
+    fs::create_dir_all(&work)?;
+    let alone = File::create(work.join("web.lock"))?;
+    alone.lock()?;
+
+    install()?;
     engine()?;
-    page(mode)
+    pages(flavour)
 }
 
-/// The engine: Rust to wasm, the glue beside it, made small.
-pub(crate) fn engine() -> Result<()> {
-    let root = tools::root();
-    let crates = ["crates/repo", "crates/core", "crates/client", "crates/web", "Cargo.toml", "Cargo.lock"];
-    let stamp = Stamp::of("engine", &crates.map(|part| root.join(part)))?;
-    let out = root.join("web/src/wasm");
-    if stamp.is_fresh() && out.join("sheaf_web_bg.wasm").exists() {
+/// The packages of `web/`, as its lockfile has them.
+fn install() -> Result<()> {
+    let progress: Progress = Arc::new(|step| eprintln!("· {step}"));
+    install_packages(&root().join("web"), "installing the app's packages from npm", &progress)
+}
+
+/// `web/src/wasm/`: the engine and its TypeScript face.
+fn engine() -> Result<()> {
+    {
+        let _step = Step::begin("compiling the engine to WebAssembly");
+        Program::cargo()
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "sheaf-web",
+                "--profile",
+                "wasm",
+                "--target",
+                WASM_TARGET,
+            ])
+            .show()?;
+    }
+    let compiled = target().join(WASM_TARGET).join("wasm/sheaf_web.wasm");
+    let out = root().join("web/src/wasm");
+    let stamp = Stamp::of(&out.join(".made-from"), &[&compiled, &root().join("web/package-lock.json")])?;
+    if stamp.holds() {
         return Ok(());
     }
-    step("building the engine for the browser", || {
-        run(cargo().args(["build", "--package", "sheaf-web", "--profile", "wasm", "--target", "wasm32-unknown-unknown"]))
-    })?;
-    let bindgen = tools::wasm_bindgen("wasm-bindgen")?;
-    step("making it small", || {
-        run(command(bindgen, ".")
-            .arg(tools::target().join("wasm32-unknown-unknown/wasm/sheaf_web.wasm"))
-            .args(["--target", "web", "--out-name", "sheaf_web", "--out-dir"])
-            .arg(&out))?;
-        let wasm = out.join("sheaf_web_bg.wasm");
-        run(command("node", "web")
-            .arg(root.join("web/node_modules/binaryen/bin/wasm-opt"))
-            .args(WASM_FEATURES)
-            .arg("-Os")
-            .arg("-o")
-            .arg(&wasm)
-            .arg(&wasm))
-    })?;
-    stamp.set()
+
+    let _step = Step::begin("making the engine's face for JavaScript, and the engine smaller");
+    fs::create_dir_all(&out)?;
+    Bindgen::new()
+        .input_path(&compiled)
+        .web(true)?
+        .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .out_name("sheaf_web")
+        .generate(&out)
+        .context("wasm-bindgen could not read the engine")?;
+    let wasm = out.join("sheaf_web_bg.wasm");
+    Program::new("node")
+        .args([root().join("web/node_modules/binaryen/bin/wasm-opt").as_os_str()])
+        .args(WASM_OPT)
+        .args([wasm.as_os_str(), "-o".as_ref(), wasm.as_os_str()])
+        .read()
+        .context("wasm-opt could not make the engine smaller")?;
+    stamp.write()
 }
 
-fn page(mode: Mode) -> Result<PathBuf> {
-    let web = tools::root().join("web");
-    let sources = ["src", "index.html", "public", "package-lock.json", "vite.config.ts", "svelte.config.js", "src/wasm"];
-    let wasm = fs::read_dir(web.join("src/wasm")).context("web/src/wasm cannot be read")?;
-    let mut inputs: Vec<PathBuf> = sources.iter().map(|part| web.join(part)).filter(|p| p.exists()).collect();
-    inputs.extend(wasm.filter_map(|entry| Some(entry.ok()?.path())));
-    let stamp = Stamp::of(if mode == Mode::Dist { "page-dist" } else { "page-demo" }, &inputs)?;
-    let out = tools::target().join("xtask").join(if mode == Mode::Dist { "app-dist" } else { "app-demo" });
-    if stamp.is_fresh() && out.join("index.html").exists() {
+/// What rustc's wasm32 target uses by default, and no more: with every feature on, engines refuse the result.
+const WASM_OPT: [&str; 9] = [
+    "-Os",
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-call-indirect-overlong",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
+fn pages(flavour: Flavour) -> Result<PathBuf> {
+    let web = root().join("web");
+    let (out, mode) = match flavour {
+        Flavour::Local => (web.join("dist"), "production"),
+        Flavour::Public => (target().join("xtask/app"), "dist"),
+    };
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(&web)?.flatten() {
+        // What is made, what others made, and what only tests read.
+        if !["dist", "node_modules", "e2e", "test"].iter().any(|name| entry.file_name() == *name) {
+            files_under(&entry.path(), &mut inputs)?;
+        }
+    }
+    inputs.sort();
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    let stamp = Stamp::of(&out.join(".made-from"), &inputs)?;
+    if stamp.holds() {
         return Ok(out);
     }
-    step("building the page", || {
-        let mut build = command("npm", "web");
-        build.args(["run", "--silent", "build", "--", "--emptyOutDir", "--outDir"]).arg(&out);
-        if mode == Mode::Dist {
-            build.args(["--mode", "dist"]);
-        }
-        run(&mut build)
-    })?;
-    stamp.set()?;
+    let _step = Step::begin("building the pages");
+    let arguments = ["run", "--silent", "build", "--", "--logLevel", "warn", "--emptyOutDir", "--mode", mode];
+    Program::npm(&web).args(arguments).args(["--outDir".as_ref(), out.as_os_str()]).read()?;
+    stamp.write()?;
     Ok(out)
+}
+
+fn files_under(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            files_under(&entry?.path(), files)?;
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    Ok(())
+}
+
+/// A note beside something made, of what it was made from.
+struct Stamp {
+    path: PathBuf,
+    now: String,
+}
+
+impl Stamp {
+    fn of(path: &Path, inputs: &[&Path]) -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        for input in inputs {
+            hasher.write(input.as_os_str().as_encoded_bytes());
+            let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
+            hasher.write_usize(bytes.len());
+            hasher.write(&bytes);
+        }
+        Ok(Self { path: path.to_owned(), now: format!("{:016x}", hasher.finish()) })
+    }
+
+    fn holds(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|before| before == self.now)
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.path, &self.now).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
 }

@@ -21,9 +21,9 @@ const { Database, PlcServer } = require('@did-plc/server')
 const LOOPBACK = '127.0.0.1'
 
 /** Both reference servers listen on every interface; an account factory without a lock belongs on loopback. */
-function bindToLoopback(app) {
+function bindToLoopback(app, port) {
   const listen = app.listen.bind(app)
-  app.listen = (port) => listen(port, LOOPBACK)
+  app.listen = () => listen(port, LOOPBACK)
 }
 
 /** The reference PLC server's in-memory database, written to a file after each change and read back at the start. */
@@ -63,7 +63,8 @@ async function keptPlcDatabase(file) {
 /** A reference PDS that can be stopped and started again in place, on the same port and data. */
 class Pds {
   constructor(config, plcUrl, rateLimits) {
-    this.url = `http://localhost:${config.port}`
+    // Where it really is; a proxy may stand at its public port.
+    this.listen = config.listen
     this.env = {
       port: config.port,
       hostname: 'localhost',
@@ -93,9 +94,8 @@ class Pds {
     if (this.running) return
     await mkdir(this.env.dataDirectory, { recursive: true })
     const pds = await PDS.fromEnv(this.env)
-    bindToLoopback(pds.app)
-    const listening = pds.start()
-    const server = await listening
+    bindToLoopback(pds.app, this.listen)
+    const server = await pds.start()
     server.on('connection', (socket) => {
       this.sockets.add(socket)
       socket.on('close', () => this.sockets.delete(socket))
@@ -120,9 +120,9 @@ class Pds {
 
 /** The real Jetstream on one PDS. It ends by itself whenever that PDS's firehose does, so it is started again. */
 class Jetstream {
-  constructor(config, pdsUrl, log) {
+  constructor(config, pdsPort, log) {
     this.config = config
-    this.firehose = `${pdsUrl.replace('http', 'ws')}/xrpc/com.atproto.sync.subscribeRepos`
+    this.firehose = `ws://${LOOPBACK}:${pdsPort}/xrpc/com.atproto.sync.subscribeRepos`
     this.log = log
     this.child = null
     this.wanted = false
@@ -223,7 +223,7 @@ function say(line) {
 
 async function main(config) {
   const plc = PlcServer.create({ db: await keptPlcDatabase(config.plc.file), port: config.plc.port })
-  bindToLoopback(plc.app)
+  bindToLoopback(plc.app, config.plc.port)
   const plcServer = await plc.start()
   if (!plcServer.listening) await once(plcServer, 'listening')
 
@@ -233,7 +233,7 @@ async function main(config) {
   if (config.handlesPort) await serveHandles(config.handlesPort, pdses)
 
   const jetstreams = config.jetstreams.map(
-    (jetstream, i) => new Jetstream(jetstream, pdses[i].url, openSync(jetstream.log, 'a', 0o600)),
+    (jetstream, i) => new Jetstream(jetstream, pdses[i].listen, openSync(jetstream.log, 'a', 0o600)),
   )
   children.push(...jetstreams)
   await Promise.all(jetstreams.map((jetstream) => jetstream.start()))

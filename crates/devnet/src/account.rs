@@ -44,7 +44,10 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("handle", &self.handle).field("did", &self.did).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("handle", &self.handle)
+            .field("did", &self.did)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,13 +59,20 @@ pub struct Session {
 }
 
 impl Session {
-    /// Calls an XRPC procedure with a JSON body.
+    /// Calls an XRPC procedure with a JSON body, or with none if it is `null`.
     ///
     /// # Errors
     /// When the PDS does not answer or answers anything but 200; the message holds what it said.
     pub async fn procedure(&self, nsid: &str, body: &Value) -> Result<Value> {
         let path = format!("/xrpc/{nsid}");
-        http::json(Method::POST, self.port, &path, Some(&self.authorization), Some(body)).await
+        http::json(
+            Method::POST,
+            self.port,
+            &path,
+            Some(&self.authorization),
+            (!body.is_null()).then_some(body),
+        )
+        .await
     }
 
     /// Calls an XRPC query; `parameters` is the part of the URL after `?`, already percent-encoded.

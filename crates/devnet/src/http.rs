@@ -28,7 +28,8 @@ pub(crate) async fn json(
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.context("nothing listens")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(&method).uri(path).header(HOST, format!("localhost:{port}"));
+        let mut request =
+            Request::builder().method(&method).uri(path).header(HOST, format!("localhost:{port}"));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

@@ -25,6 +25,8 @@
 //! ```
 
 mod account;
+pub mod fault_proxy;
+pub mod forge;
 mod http;
 mod network;
 mod process;

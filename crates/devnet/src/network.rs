@@ -10,6 +10,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::account::Account;
+use crate::fault_proxy::FaultProxy;
 use crate::http;
 use crate::process::Process;
 use crate::setup::{self, Installed, Progress, setup};
@@ -22,6 +23,7 @@ pub struct Builder {
     pdses: usize,
     jetstream: bool,
     rate_limits: bool,
+    fault_proxies: bool,
     data: Option<PathBuf>,
     progress: Progress,
 }
@@ -43,6 +45,13 @@ impl Builder {
     /// without, if not said.
     pub fn rate_limits(mut self, rate_limits: bool) -> Self {
         self.rate_limits = rate_limits;
+        self
+    }
+
+    /// Puts a [`FaultProxy`] in front of each PDS, under the PDS's own address: whoever finds it by a DID document or a
+    /// sign-in page comes through the proxy. Jetstream does not. Without, if not said.
+    pub fn fault_proxies(mut self, fault_proxies: bool) -> Self {
+        self.fault_proxies = fault_proxies;
         self
     }
 
@@ -70,7 +79,9 @@ impl Builder {
         loop {
             tries -= 1;
             match self.start_once(&installed).await {
-                Err(error) if tries > 0 && self.data.is_none() && format!("{error:#}").contains("EADDRINUSE") => {
+                Err(error)
+                    if tries > 0 && self.data.is_none() && format!("{error:#}").contains("EADDRINUSE") =>
+                {
                     tracing::debug!(%error, "a port was taken meanwhile");
                 }
                 other => return other,
@@ -82,16 +93,33 @@ impl Builder {
         ensure!(self.pdses > 0, "a network needs at least one PDS");
         let (directory, saved) = Directory::open(self.data.as_deref(), self.pdses)?;
         let jetstream = installed.jetstream.as_ref().ok().filter(|_| self.jetstream);
-        let configuration = directory.configuration(&saved, self.rate_limits, jetstream.map(PathBuf::as_path));
+        let configuration = directory.configuration(
+            &saved,
+            self.rate_limits,
+            self.fault_proxies,
+            jetstream.map(PathBuf::as_path),
+        );
         let cache = setup::compile_cache();
         let process =
-            Process::start(&installed.node, &installed.script, &configuration, directory.log()?, &cache).await?;
-        Ok(Network { process, has_jetstream: jetstream.is_some(), saved: Mutex::new(saved), directory })
+            Process::start(&installed.node, &installed.script, &configuration, directory.log()?, &cache)
+                .await?;
+        let mut proxies = Vec::new();
+        for pds in saved.pdses.iter().filter(|_| self.fault_proxies) {
+            proxies.push(FaultProxy::start_on(pds.port, pds.hidden_port).await?);
+        }
+        Ok(Network {
+            proxies,
+            process,
+            has_jetstream: jetstream.is_some(),
+            saved: Mutex::new(saved),
+            directory,
+        })
     }
 }
 
 /// A running network. Dropping it ends every server; [`Network::stop`] also lets them save their state first.
 pub struct Network {
+    proxies: Vec<FaultProxy>,
     // Dropped in this order: the servers, then the directory they write to.
     process: Process,
     has_jetstream: bool,
@@ -102,7 +130,14 @@ pub struct Network {
 impl Network {
     /// One PDS without Jetstream or rate limits, in a temporary directory, unless told otherwise.
     pub fn builder() -> Builder {
-        Builder { pdses: 1, jetstream: false, rate_limits: false, data: None, progress: Arc::new(|_| {}) }
+        Builder {
+            pdses: 1,
+            jetstream: false,
+            rate_limits: false,
+            fault_proxies: false,
+            data: None,
+            progress: Arc::new(|_| {}),
+        }
     }
 
     /// Where the PLC server is: `http://localhost:PORT`, no slash at the end. `GET /DID` there is a DID document.
@@ -114,7 +149,10 @@ impl Network {
     /// `.test` does not have.
     pub fn handle_resolver_url(&self) -> String {
         let saved = self.saved();
-        format!("http://localhost:{}", if saved.pdses.len() == 1 { saved.pdses[0].port } else { saved.handles_port })
+        format!(
+            "http://localhost:{}",
+            if saved.pdses.len() == 1 { saved.pdses[0].port } else { saved.handles_port }
+        )
     }
 
     /// How many PDSes there are.
@@ -216,6 +254,14 @@ impl Pds<'_> {
     /// Its port on 127.0.0.1, the same for as long as the network's directory is kept.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The proxy in front of it.
+    ///
+    /// # Panics
+    /// Without [`Builder::fault_proxies`].
+    pub fn proxy(&self) -> &FaultProxy {
+        self.network.proxies.get(self.index).expect("the network was built with fault_proxies(true)")
     }
 
     /// Makes an account with a random password. The handle ends in `.test` and has one part before that, of 3 to 18

@@ -41,7 +41,7 @@ pub async fn setup(progress: Progress) -> Result<Installed> {
     tokio::task::spawn_blocking(move || {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let network = here.join("network");
-        let node = install_packages(&network, &progress)?;
+        let node = install_servers(&network, &progress)?;
         let jetstream = build_jetstream(&here.join("jetstream"), &progress)?;
         Ok(Installed { node, script: network.join("server.mjs"), jetstream })
     })
@@ -49,25 +49,36 @@ pub async fn setup(progress: Progress) -> Result<Installed> {
     .expect("setting up does not panic")
 }
 
-fn install_packages(network: &Path, progress: &Progress) -> Result<PathBuf> {
+fn install_servers(network: &Path, progress: &Progress) -> Result<PathBuf> {
     let node = network.join("node_modules/node/bin/node");
-    let stamp = network.join("node_modules/.installed-from");
-    let lockfile = network.join("package-lock.json");
-    if is_stamped(&stamp, &[&lockfile]) && node.exists() {
-        return Ok(node);
+    install_packages(network, "installing the PDS and PLC server from npm (about a minute, once)", progress)?;
+    ensure!(node.exists(), "npm installed the packages but not the pinned Node runtime ({})", node.display());
+    Ok(node)
+}
+
+/// Has npm install exactly what the lockfile in `directory` says, unless it has done so already. `step` is what
+/// `progress` is told first.
+///
+/// # Errors
+/// When npm is missing or fails; the message ends with what it said.
+pub fn install_packages(directory: &Path, step: &str, progress: &Progress) -> Result<()> {
+    let stamp = directory.join("node_modules/.installed-from");
+    let lockfile = directory.join("package-lock.json");
+    if is_stamped(&stamp, &[&lockfile]) {
+        return Ok(());
     }
     let _alone = lock(&lockfile)?;
-    if is_stamped(&stamp, &[&lockfile]) && node.exists() {
-        return Ok(node);
+    if is_stamped(&stamp, &[&lockfile]) {
+        return Ok(());
     }
-    progress("installing the PDS and PLC server from npm (about a minute, once)");
-    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(network))
-        .context(
-            "npm could not install the local network's packages: it needs Node 20 or newer with npm, and the npm registry",
-        )?;
-    ensure!(node.exists(), "npm installed the packages but not the pinned Node runtime ({})", node.display());
-    write_stamp(&stamp, &[&lockfile])?;
-    Ok(node)
+    progress(step);
+    run(Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+        .current_dir(directory))
+    .context(
+        "npm could not install the packages: it needs Node 20 or newer with npm, and the npm registry",
+    )?;
+    write_stamp(&stamp, &[&lockfile])
 }
 
 fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf, String>> {
@@ -85,7 +96,9 @@ fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf,
         return Ok(Ok(binary));
     }
     if Command::new("go").arg("version").output().is_err() {
-        return Ok(Err("Go is not installed, so there is no Jetstream: the PDS's own firehose does its work".into()));
+        return Ok(Err(
+            "Go is not installed, so there is no Jetstream: the PDS's own firehose does its work".into(),
+        ));
     }
     progress("building Jetstream with Go (about two minutes, once)");
     let built = run(Command::new("go")
@@ -93,7 +106,9 @@ fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf,
         .args([binary.as_os_str(), OsStr::new("github.com/bluesky-social/jetstream/cmd/jetstream")])
         .current_dir(module));
     if let Err(error) = built {
-        return Ok(Err(format!("Jetstream could not be built, so the PDS's own firehose does its work: {error:#}")));
+        return Ok(Err(format!(
+            "Jetstream could not be built, so the PDS's own firehose does its work: {error:#}"
+        )));
     }
     write_stamp(&stamp, &inputs)?;
     Ok(Ok(binary))

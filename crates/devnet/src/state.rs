@@ -22,6 +22,8 @@ pub(crate) struct Saved {
 #[derive(Serialize, Deserialize, Clone)]
 pub(crate) struct SavedPds {
     pub(crate) port: u16,
+    /// Where it listens when a proxy has its own port.
+    pub(crate) hidden_port: u16,
     pub(crate) jetstream_port: u16,
     jwt_secret: String,
     dpop_secret: String,
@@ -42,6 +44,7 @@ impl Saved {
         let pds = || -> Result<SavedPds> {
             Ok(SavedPds {
                 port: free_port()?,
+                hidden_port: free_port()?,
                 jetstream_port: free_port()?,
                 jwt_secret: secret(32)?,
                 dpop_secret: secret(32)?,
@@ -58,7 +61,7 @@ impl Saved {
     }
 
     fn ports(&self) -> impl Iterator<Item = u16> {
-        let of_pdses = self.pdses.iter().flat_map(|pds| [pds.port, pds.jetstream_port]);
+        let of_pdses = self.pdses.iter().flat_map(|pds| [pds.port, pds.hidden_port, pds.jetstream_port]);
         [self.plc_port, self.handles_port].into_iter().chain(of_pdses)
     }
 }
@@ -74,38 +77,43 @@ pub(crate) struct Directory {
 impl Directory {
     /// Opens `data`, or a temporary directory, with what it holds or with new ports and secrets for `pdses` PDSes.
     pub(crate) fn open(data: Option<&Path>, pdses: usize) -> Result<(Self, Saved)> {
-        let (path, temporary) = match data {
-            Some(data) => {
-                fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(data)
-                    .with_context(|| format!("the network's directory {} cannot be made", data.display()))?;
-                (data.canonicalize()?, None)
-            }
-            None => {
-                let temporary = tempfile::Builder::new()
-                    .prefix("sheaf-devnet-")
-                    .tempdir()
-                    .context("a temporary directory for the network cannot be made")?;
-                (temporary.path().to_owned(), Some(temporary))
-            }
-        };
+        let (path, temporary) =
+            match data {
+                Some(data) => {
+                    fs::DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(|| {
+                        format!("the network's directory {} cannot be made", data.display())
+                    })?;
+                    (data.canonicalize()?, None)
+                }
+                None => {
+                    let temporary = tempfile::Builder::new()
+                        .prefix("sheaf-devnet-")
+                        .tempdir()
+                        .context("a temporary directory for the network cannot be made")?;
+                    (temporary.path().to_owned(), Some(temporary))
+                }
+            };
 
         let held = private(&path.join("lock"))?;
         match held.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("a network is already running on {}: stop it first, or use another directory", path.display())
+                bail!(
+                    "a network is already running on {}: stop it first, or use another directory",
+                    path.display()
+                )
             }
-            Err(TryLockError::Error(error)) => return Err(error).context("the network's directory cannot be locked"),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context("the network's directory cannot be locked");
+            }
         }
 
         let file = path.join("network.json");
         let (saved, fresh) = match fs::read(&file) {
             Ok(bytes) => {
-                let saved: Saved = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} is damaged: delete the directory to start anew", file.display()))?;
+                let saved: Saved = serde_json::from_slice(&bytes).with_context(|| {
+                    format!("{} is damaged: delete the directory to start anew", file.display())
+                })?;
                 ensure!(
                     saved.pdses.len() == pdses,
                     "{} holds a network of {} PDSes, not {pdses}: use another directory",
@@ -147,10 +155,17 @@ impl Directory {
     }
 
     /// The configuration line for `network/server.mjs`.
-    pub(crate) fn configuration(&self, saved: &Saved, rate_limits: bool, jetstream: Option<&Path>) -> Value {
+    pub(crate) fn configuration(
+        &self,
+        saved: &Saved,
+        rate_limits: bool,
+        proxies: bool,
+        jetstream: Option<&Path>,
+    ) -> Value {
         let pdses = saved.pdses.iter().enumerate().map(|(i, pds)| {
             json!({
                 "port": pds.port,
+                "listen": if proxies { pds.hidden_port } else { pds.port },
                 "directory": self.path.join(format!("pds-{i}")),
                 "jwtSecret": pds.jwt_secret,
                 "dpopSecret": pds.dpop_secret,

@@ -13,7 +13,9 @@ use tokio_tungstenite::tungstenite::Message;
 const COLLECTION: &str = "dev.example.note";
 
 /// The next commit event that Jetstream delivers.
-async fn next_commit(stream: &mut (impl futures_util::Stream<Item = Result<Message, impl std::fmt::Debug>> + Unpin)) -> Value {
+async fn next_commit(
+    stream: &mut (impl futures_util::Stream<Item = Result<Message, impl std::fmt::Debug>> + Unpin),
+) -> Value {
     loop {
         let message = tokio::time::timeout(Duration::from_secs(20), stream.next())
             .await
@@ -84,7 +86,8 @@ async fn a_record_is_written_proved_and_announced() {
     if let Some(url) = network.jetstream_url(0) {
         let event = loop {
             // It is restarted when its PDS was; asking from 0 also delivers what it announced before we came.
-            let Ok((mut stream, _)) = connect_async(format!("{url}?wantedCollections={COLLECTION}&cursor=1")).await
+            let Ok((mut stream, _)) =
+                connect_async(format!("{url}?wantedCollections={COLLECTION}&cursor=1")).await
             else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
@@ -111,7 +114,8 @@ async fn several_pdses_share_one_directory_of_names() {
     assert_ne!(network.pds(0).url(), network.pds(1).url());
     for account in [&alice, &bob] {
         let url = network.handle_resolver_url();
-        let answer = get(&format!("{url}/xrpc/com.atproto.identity.resolveHandle?handle={}", account.handle)).await;
+        let answer =
+            get(&format!("{url}/xrpc/com.atproto.identity.resolveHandle?handle={}", account.handle)).await;
         assert_eq!(serde_json::from_slice::<Value>(&answer).unwrap()["did"], account.did.as_str());
     }
     assert_eq!(network.account("bob.test"), Some(bob));
