@@ -1,0 +1,135 @@
+// For everyone: by keyboard alone, to a screen reader, on a phone, in the dark.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, describe, test } from "node:test";
+import { makeWorld, until } from "./world.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const LOOKS = {
+  light: {},
+  dark: { colorScheme: "dark" },
+  "a phone": { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true },
+  "a phone in the dark": { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, colorScheme: "dark" },
+};
+
+describe("for everyone", () => {
+  let world, link;
+  // Documents of earlier runs may still be there.
+  const title = `For everyone ${Date.now()}`;
+
+  before(async () => {
+    world = await makeWorld();
+    const alice = await world.signedIn("alice.test");
+    link = await alice.newDocument(title);
+    await alice.typeAtEnd("# Heading\n\nSome *text* with a [link](https://example.org).\n\n> Quoted.\n\n```\ncode\n```\n");
+    await alice.share("bob.test");
+    await alice.statusSays(/^Published/);
+    await alice.context.close();
+  });
+  after(() => world?.close());
+
+  for (const [look, options] of Object.entries(LOOKS)) {
+    test(`every page can be read and used, ${look}`, async () => {
+      const bob = await world.person(options);
+      await bob.open();
+      await bob.page.getByRole("textbox", { name: "Handle" }).waitFor();
+      await accessible(bob, "sign-in");
+      await bob.openDocument(link);
+      await bob.sees(/Heading/);
+      await accessible(bob, "reading");
+      await bob.signIn("bob.test");
+      await bob.page.getByRole("link", { name: title }).waitFor();
+      await accessible(bob, "documents");
+      await bob.openDocument(link);
+      await until(() => bob.text.getAttribute("aria-readonly"), (value) => value === "false", "Bob to be let in");
+      await accessible(bob, "writing");
+      await bob.button("Share").click();
+      await bob.page.getByRole("dialog").waitFor();
+      await accessible(bob, "sharing");
+      await bob.context.close();
+    });
+  }
+
+  test("by keyboard alone: from the list to writing, sharing and back", async () => {
+    const alice = await world.signedIn("alice.test");
+    const { keyboard } = alice.page;
+    const focused = () =>
+      alice.page.evaluate(() => {
+        const { activeElement: at } = document;
+        return at?.getAttribute("aria-label") ?? at?.textContent?.trim() ?? "";
+      });
+    const tabTo = async (name) => {
+      for (let i = 0; i < 30; i++) {
+        await keyboard.press("Tab");
+        const at = await focused();
+        if (at === name) {
+          const outline = await alice.page.evaluate(() => {
+            const style = getComputedStyle(document.activeElement);
+            return style.outlineStyle !== "none" || style.boxShadow !== "none" || document.activeElement.isContentEditable;
+          });
+          assert.ok(outline, `one sees that ${name} has the focus`);
+          return;
+        }
+      }
+      assert.fail(`Tab never came to ${name}`);
+    };
+    await tabTo("New document");
+    await keyboard.press("Enter");
+    await alice.text.waitFor();
+    await tabTo("Title");
+    await keyboard.press("Control+a");
+    await keyboard.type("By keyboard");
+    await keyboard.press("Enter");
+    await keyboard.type("Words.");
+    await alice.sees("Words.");
+    await alice.page.getByRole("link", { name: "Documents" }).focus();
+    await tabTo("Share");
+    await keyboard.press("Enter");
+    const dialog = alice.page.getByRole("dialog", { name: "Share" });
+    await dialog.waitFor();
+    for (let i = 0; i < 12; i++) {
+      await keyboard.press("Tab");
+      const inside = await alice.page.evaluate(() => {
+        const { activeElement: at } = document;
+        return at === document.body || at?.closest("dialog") !== null;
+      });
+      assert.ok(inside, "the focus stays in the dialog");
+    }
+    await keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.equal(await focused(), "Share", "the focus is back where it was");
+    await alice.context.close();
+  });
+
+  test("somebody coming is announced, and nothing moves for those who want no motion", async () => {
+    const alice = await world.signedIn("alice.test", { reducedMotion: "reduce" });
+    await alice.openDocument(link);
+    const bob = await world.signedIn("bob.test");
+    await bob.openDocument(link);
+    await alice.page.locator("[aria-live=polite]").filter({ hasText: "bob.test joined" }).waitFor({ state: "attached" });
+    await bob.text.focus();
+    await bob.page.keyboard.press("Control+End");
+    const caret = alice.page.locator(".sheaf-caret").filter({ hasText: "bob.test" });
+    await caret.waitFor();
+    const longest = await caret.evaluate((element) =>
+      Math.max(...element.getAnimations({ subtree: true }).map((animation) => animation.effect.getTiming().duration)),
+    );
+    assert.ok(longest <= 1, `an animation lasts ${longest} ms`);
+    await alice.context.close();
+    await bob.context.close();
+  });
+});
+
+async function accessible(person, where) {
+  await person.page.evaluate(AXE);
+  const { violations } = await person.page.evaluate(() =>
+    globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
+  );
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join("\n")}`);
+  assert.deepEqual(found, [], where);
+  const [content, window] = await person.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(content <= window, `${where} is ${content} px wide in a window of ${window}`);
+}
