@@ -1,31 +1,30 @@
-//! `cargo xtask bench`: the figures the project stands by, as one JSON object.
+//! `cargo xtask bench`: the figures the project stands by, as one JSON object on standard output.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
+use clap::Args;
 
-use crate::{
-    tools::cargo,
-    web,
-};
+use crate::step::{Program, Step};
+use crate::web;
 
-/// Which figures.
-#[derive(clap::Args)]
+#[derive(Args)]
 pub(crate) struct Options {
-    /// Only this key of the JSON object
+    /// Measures only this key of the object.
     #[arg(long, value_name = "KEY")]
     only: Option<String>,
 }
 
-/// Builds the app, whose size is one of the figures, and runs the benchmarks.
+/// Builds what is measured as it is shipped: the app for a public host, the clients optimised.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let app = web::build(web::Mode::Dist)?;
-    let mut bench = cargo();
-    bench.args(["run", "--quiet", "--release", "--package", "sheaf-bench", "--", "--app"]).arg(app);
-    if let Some(key) = &options.only {
-        bench.args(["--only", key]);
+    let app = web::build(web::Flavour::Public)?;
+    {
+        let _step = Step::begin("compiling the benchmarks");
+        Program::cargo().args(["build", "--quiet", "--release", "--package", "sheaf-bench"]).show()?;
     }
-    let status = bench.status().context("the benchmarks cannot be run")?;
-    if !status.success() {
-        bail!("the benchmarks failed ({status})");
-    }
+    let bench = Program::new(crate::target().join("release/sheaf-bench")).args(["--app".as_ref(), app.as_os_str()]);
+    let bench = match &options.only {
+        Some(key) => bench.args(["--only", key]),
+        None => bench,
+    };
+    println!("{}", bench.read_seeing_errors()?);
     Ok(())
 }

@@ -8,6 +8,7 @@
     reason = "this is a command line: printing is how it speaks"
 )]
 
+mod bench;
 mod demo;
 mod dist;
 mod serve;
@@ -36,7 +37,9 @@ enum Command {
     /// Runs every test, after setting up what they need.
     Test(test::Options),
     /// Checks format, lints and docs, then runs every test: what must hold before a change goes in.
-    Ci,
+    Ci(test::CiOptions),
+    /// Measures what the project stands by, on the real servers, and prints one JSON object.
+    Bench(bench::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
 }
@@ -45,7 +48,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Demo(options) => demo::run(options),
         Command::Test(options) => test::run(&options),
-        Command::Ci => test::ci(),
+        Command::Ci(options) => test::ci(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Dist(options) => dist::run(&options),
     };
     match done {

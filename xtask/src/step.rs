@@ -100,6 +100,17 @@ impl Program {
         }
     }
 
+    /// Runs it and returns what it printed on standard output, with its standard error in sight.
+    pub(crate) fn read_seeing_errors(mut self) -> Result<String> {
+        match self.0.stderr(Stdio::inherit()).output() {
+            Ok(output) if output.status.success() => {
+                Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            }
+            Ok(output) => bail!("`{}` failed ({})", self.line(), output.status),
+            Err(error) => bail!(self.cannot_run(&error)),
+        }
+    }
+
     /// Runs it and returns what it printed on standard output; its errors are shown only when it fails.
     pub(crate) fn read(mut self) -> Result<String> {
         match self.0.output() {

@@ -124,6 +124,7 @@ impl Replica {
     /// Takes one event in and gives back what is to be done about it, in order.
     #[must_use = "the effects are to be carried out"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        self.budget.settle(now);
         match event {
             Event::Edit(splices) => self.edit(now, &splices),
             Event::Undo => self.undo(now),

@@ -1,0 +1,59 @@
+//! Measures what Sheaf stands by. One JSON object on standard output, progress on standard error.
+//!
+//! Every network figure is taken on the reference PDS on loopback, with the very client that the app and the command line
+//! use. `cargo xtask bench` builds the app first and calls this.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command line speaks
+
+mod cold_open;
+mod first_load;
+mod keystroke;
+mod people;
+mod traffic;
+mod trace;
+mod write_budget;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+const KEYS: [&str; 4] = ["first_load", "write_budget", "keystroke_to_remote", "cold_open"];
+
+fn main() -> Result<()> {
+    let (app, only) = arguments()?;
+    let traffic = traffic::install();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let figures = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let mut figures = Map::new();
+        for key in KEYS.iter().filter(|key| only.as_deref().is_none_or(|only| only == **key)) {
+            eprintln!("· measuring {key} …");
+            let figure: Value = match *key {
+                "first_load" => first_load::measure(&app)?,
+                "write_budget" => write_budget::measure(),
+                "keystroke_to_remote" => keystroke::measure().await?,
+                _ => cold_open::measure(&traffic).await?,
+            };
+            figures.insert((*key).to_owned(), figure);
+        }
+        anyhow::Ok(figures)
+    })?;
+    println!("{}", Value::Object(figures));
+    Ok(())
+}
+
+fn arguments() -> Result<(PathBuf, Option<String>)> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut app, mut only) = (None, None);
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().with_context(|| format!("{argument} takes a value"))?;
+        match argument.as_str() {
+            "--app" => app = Some(PathBuf::from(value)),
+            "--only" => only = Some(value),
+            other => bail!("there is no option {other}"),
+        }
+    }
+    if let Some(key) = &only {
+        ensure!(KEYS.contains(&key.as_str()), "there is no figure {key}; there are {}", KEYS.join(", "));
+    }
+    Ok((app.context("--app names the folder of the built app")?, only))
+}
