@@ -199,10 +199,13 @@ impl Password {
     }
 }
 
+/// Whether it is the token, not the account, that the server does not take.
 fn is_expired(response: &Response) -> bool {
-    response.status == 401
-        && !matches!(Refusal::of(response).error.as_str(), "AccountTakedown" | "AccountDeactivated")
-        || response.status == 400 && Refusal::of(response).error == "ExpiredToken"
+    match (response.status, Refusal::of(response).error.as_str()) {
+        (401, error) => !matches!(error, "AccountTakedown" | "AccountDeactivated"),
+        (400, error) => matches!(error, "ExpiredToken" | "InvalidToken"),
+        _ => false,
+    }
 }
 
 impl Authed for Password {
