@@ -116,6 +116,46 @@ describe("two people write one document", () => {
     await alice.sees(`Later: ${before} oops`);
   });
 
+  test("an input method goes on composing while others write, beside it and in its line", async () => {
+    const before = await bob.wholeText();
+    await bob.typeAtEnd("\n");
+    await alice.sees(`${before}\n`);
+    const keyboard = await bob.context.newCDPSession(bob.page);
+    const compose = (text) => keyboard.send("Input.imeSetComposition", { text, selectionStart: text.length, selectionEnd: text.length });
+    await compose("に");
+    await alice.change([{ from: 0, insert: "Elsewhere. " }]);
+    await bob.sees(/^Elsewhere\. /);
+    await compose("にほ");
+    const end = (await alice.wholeText()).length;
+    await alice.change([{ from: end, insert: "Here." }]);
+    await compose("にほん");
+    await keyboard.send("Input.insertText", { text: "日本" });
+    await until(
+      async () => [await alice.wholeText(), await bob.wholeText()],
+      ([hers, his]) => hers === his && /\n(日本Here\.|Here\.日本)$/.test(hers),
+      "the composed word, once, beside what Alice wrote there",
+    );
+    await bob.page.keyboard.press("Control+z");
+    await bob.page.keyboard.press("Control+z");
+    await settled(alice, bob);
+  });
+
+  test("two tabs of one account are two writers of one text", async () => {
+    const second = await bob.secondTab(link);
+    const before = await bob.wholeText();
+    await second.sees(before);
+    await Promise.all([
+      bob.change([{ from: 0, insert: "First tab. " }]),
+      second.change([{ from: before.length, insert: " Second tab." }]),
+    ]);
+    const whole = `First tab. ${before} Second tab.`;
+    await bob.sees(whole);
+    await second.sees(whole);
+    await alice.sees(whole);
+    assert.deepEqual(second.complaints, []);
+    await second.page.close();
+  });
+
   test("a third person reads along live, signed in nowhere, with no way to type", async () => {
     const carol = await world.person();
     await carol.openDocument(link);

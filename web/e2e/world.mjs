@@ -133,6 +133,13 @@ export class Person {
     await this.button("Sign out").waitFor();
   }
 
+  /** The same person, in another tab of the same browser. */
+  async secondTab(url) {
+    const tab = new Person(this.context, await this.context.newPage(), this.demo);
+    await tab.openDocument(url);
+    return tab;
+  }
+
   /** Makes a document and returns its address. */
   async newDocument(title) {
     await this.open(`${this.demo.app}#/`);
