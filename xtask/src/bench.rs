@@ -20,7 +20,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let _step = Step::begin("compiling the benchmarks");
         Program::cargo().args(["build", "--quiet", "--release", "--package", "sheaf-bench"]).show()?;
     }
-    let bench = Program::new(crate::target().join("release/sheaf-bench")).args(["--app".as_ref(), app.as_os_str()]);
+    let bench =
+        Program::new(crate::target().join("release/sheaf-bench")).args(["--app".as_ref(), app.as_os_str()]);
     let bench = match &options.only {
         Some(key) => bench.args(["--only", key]),
         None => bench,

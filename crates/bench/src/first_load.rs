@@ -1,10 +1,6 @@
 //! What a browser loads before the first page shows, gzipped.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use miniz_oxide::deflate::compress_to_vec;

@@ -30,7 +30,9 @@ pub(crate) async fn measure() -> Result<Value> {
         }
         let mut times = through(&network, path, kind).await?;
         times.sort();
-        let at = |part: f64| (times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e4).round() / 10.0;
+        let at = |part: f64| {
+            (times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e4).round() / 10.0
+        };
         figures.push(json!({ "path": path, "p50_ms": at(0.5), "p95_ms": at(0.95), "samples": times.len() }));
     }
     network.stop().await?;
@@ -73,5 +75,9 @@ async fn through(network: &Network, path: &str, kind: DoorbellKind) -> Result<Ve
     people::until(&his, "the last keystroke", |d| d.text().len() == KEYSTROKES).await?;
     hers.close().await;
     his.close().await;
-    Ok(typed.iter().zip(seen.borrow().iter()).map(|(typed, seen)| seen.saturating_duration_since(*typed)).collect())
+    Ok(typed
+        .iter()
+        .zip(seen.borrow().iter())
+        .map(|(typed, seen)| seen.saturating_duration_since(*typed))
+        .collect())
 }

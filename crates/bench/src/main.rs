@@ -8,8 +8,8 @@ mod cold_open;
 mod first_load;
 mod keystroke;
 mod people;
-mod traffic;
 mod trace;
+mod traffic;
 mod write_budget;
 
 use std::path::PathBuf;

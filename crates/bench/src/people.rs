@@ -31,13 +31,20 @@ pub(crate) fn config(network: &Network, with_jetstream: bool) -> Result<NetworkC
 
 pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Result<Client> {
     let sessions = Rc::new(MemorySessions::new());
-    let session: Rc<dyn Authed> = Password::sign_in(config, &account.handle, &account.password, sessions).await?;
+    let session: Rc<dyn Authed> =
+        Password::sign_in(config, &account.handle, &account.password, sessions).await?;
     Ok(client(config, Some(session)))
 }
 
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
     let store = Rc::new(Memory::new());
-    Client::new(Parts { config: config.clone(), store, locks: Rc::new(MemoryLocks::new()), account, name: None })
+    Client::new(Parts {
+        config: config.clone(),
+        store,
+        locks: Rc::new(MemoryLocks::new()),
+        account,
+        name: None,
+    })
 }
 
 pub(crate) async fn until(

@@ -25,7 +25,8 @@ pub(crate) fn splices(count: usize) -> Result<(Vec<Splice>, String)> {
     // A gzip file without optional fields: ten bytes before the deflated data.
     let name_end = gzip[10..].iter().position(|b| *b == 0).unwrap_or(0);
     let start = if gzip[3] & 8 == 0 { 10 } else { 10 + name_end + 1 };
-    let json = decompress_to_vec(&gzip[start..]).map_err(|e| anyhow::anyhow!("the trace cannot be inflated: {e}"))?;
+    let json = decompress_to_vec(&gzip[start..])
+        .map_err(|e| anyhow::anyhow!("the trace cannot be inflated: {e}"))?;
     let trace: Trace = serde_json::from_slice(&json).context("the trace cannot be read")?;
     let mut text = String::new();
     let mut splices = Vec::new();

@@ -36,7 +36,9 @@ fn flat_out(length: Duration) -> Value {
     let mut waits: Vec<u64> =
         writes.windows(2).map(|pair| pair[1].saturating_since(pair[0]).as_millis() as u64).collect();
     waits.sort_unstable();
-    let at = |part: f64| waits.get(((waits.len().saturating_sub(1)) as f64 * part) as usize).copied().unwrap_or_default();
+    let at = |part: f64| {
+        waits.get(((waits.len().saturating_sub(1)) as f64 * part) as usize).copied().unwrap_or_default()
+    };
     json!({
         "flushes": writes.len(),
         "points": writes.len() * PUT as usize,

@@ -107,7 +107,7 @@ impl Outbox {
 
     /// The network is back: what failed is tried again now.
     pub fn network_is_back(&mut self) {
-        if matches!(self.stalled, Some(Stalled::Offline | Stalled::Unreachable { .. })) {
+        if matches!(self.stalled, Some(Stalled::Unreachable { .. })) {
             self.attempts = 0;
             self.not_before = None;
             self.stalled = None;

@@ -41,8 +41,6 @@ pub enum Presence {
 /// Why published changes are not going out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stalled {
-    /// No network.
-    Offline,
     /// The PDS does not answer or fails; tried again at the given time.
     Unreachable {
         /// In words.

@@ -17,17 +17,17 @@ use sheaf_core::{
 };
 use sheaf_repo::{cid::Cid, did::Did, json, key::SigningKey, repo::Repo, tid::Tid};
 
-pub const START: u64 = 1_780_000_000_000_000;
+pub(crate) const START: u64 = 1_780_000_000_000_000;
 
 /// A seeded source of choices; every failure prints the seed it came from.
-pub struct Choices(u64);
+pub(crate) struct Choices(u64);
 
 impl Choices {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Choices(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         // xorshift64*
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -35,12 +35,12 @@ impl Choices {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 
     /// Text as people write it: emoji, combining marks, right-to-left, line ends of both kinds.
-    pub fn words(&mut self) -> String {
+    pub(crate) fn words(&mut self) -> String {
         const PIECES: [&str; 14] = [
             "a",
             "the ",
@@ -62,43 +62,43 @@ impl Choices {
 }
 
 /// One account: its repo and its key.
-pub struct Account {
-    pub did: Did,
-    pub repo: Repo,
+pub(crate) struct Account {
+    pub(crate) did: Did,
+    pub(crate) repo: Repo,
     key: SigningKey,
     /// Answers reads with this instead, while set.
-    pub reads_fail: Option<FetchFailure>,
+    pub(crate) reads_fail: Option<FetchFailure>,
     /// Refuses writes with this, while set.
-    pub writes_fail: Option<WriteFailure>,
+    pub(crate) writes_fail: Option<WriteFailure>,
     /// Does write, but loses this many answers.
-    pub lose_answers: u32,
-    pub points: Vec<(Timestamp, u32)>,
-    pub reads: u32,
-    pub read_bytes: usize,
+    pub(crate) lose_answers: u32,
+    pub(crate) points: Vec<(Timestamp, u32)>,
+    pub(crate) reads: u32,
+    pub(crate) read_bytes: usize,
 }
 
 /// One replica with its store and what is on its way to it.
-pub struct Device {
-    pub replica: Replica,
-    pub view: String,
-    pub store: BTreeMap<String, Vec<u8>>,
-    pub inbox: VecDeque<Event>,
-    pub online: bool,
-    pub store_fails: bool,
+pub(crate) struct Device {
+    pub(crate) replica: Replica,
+    pub(crate) view: String,
+    pub(crate) store: BTreeMap<String, Vec<u8>>,
+    pub(crate) inbox: VecDeque<Event>,
+    pub(crate) online: bool,
+    pub(crate) store_fails: bool,
     config: ReplicaConfig,
 }
 
-pub struct World {
-    pub now: Timestamp,
-    pub choices: Choices,
-    pub accounts: BTreeMap<Did, Account>,
-    pub devices: Vec<Device>,
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) choices: Choices,
+    pub(crate) accounts: BTreeMap<Did, Account>,
+    pub(crate) devices: Vec<Device>,
     /// Whether commits ring everybody's doorbell.
-    pub doorbells: bool,
+    pub(crate) doorbells: bool,
 }
 
 impl World {
-    pub fn new(seed: u64, accounts: usize) -> Self {
+    pub(crate) fn new(seed: u64, accounts: usize) -> Self {
         let now = Timestamp::from_micros(START);
         let accounts = (0..accounts)
             .map(|n| {
@@ -125,11 +125,11 @@ impl World {
         World { now, choices: Choices::new(seed), accounts, devices: vec![], doorbells: true }
     }
 
-    pub fn did(&self, n: usize) -> Did {
+    pub(crate) fn did(&self, n: usize) -> Did {
         self.accounts.keys().nth(n).expect("an account of that number").clone()
     }
 
-    pub fn uri(&self, owner: usize) -> DocumentUri {
+    pub(crate) fn uri(&self, owner: usize) -> DocumentUri {
         format!("at://{}/dev.sheaf.document/3jzfcijpj2z2a", self.did(owner)).parse().unwrap()
     }
 
@@ -145,13 +145,13 @@ impl World {
         }
     }
 
-    pub fn create(&mut self, owner: usize, title: &str) -> usize {
+    pub(crate) fn create(&mut self, owner: usize, title: &str) -> usize {
         let config = self.config(&self.uri(owner), Some(owner));
         let (replica, effects) = Replica::create(config.clone(), title, vec![], self.now);
         self.add(config, replica, effects)
     }
 
-    pub fn open(&mut self, uri: &DocumentUri, account: Option<usize>) -> usize {
+    pub(crate) fn open(&mut self, uri: &DocumentUri, account: Option<usize>) -> usize {
         let config = self.config(uri, account);
         let (replica, effects) = Replica::open(config.clone(), vec![], self.now);
         self.add(config, replica, effects)
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// The process dies; what is in the store is all that is left.
-    pub fn restart(&mut self, n: usize) {
+    pub(crate) fn restart(&mut self, n: usize) {
         let device = &mut self.devices[n];
         device.inbox.clear();
         let stored = device.store.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -186,13 +186,13 @@ impl World {
         self.hand(n, Event::Doorbells { connected: doorbell });
     }
 
-    pub fn hand(&mut self, n: usize, event: Event) {
+    pub(crate) fn hand(&mut self, n: usize, event: Event) {
         let effects = self.devices[n].replica.handle(self.now, event);
         self.carry_out(n, effects);
     }
 
     /// The person at this device types; their view is the one they see.
-    pub fn type_at(&mut self, n: usize, at: u32, delete: u32, insert: &str) {
+    pub(crate) fn type_at(&mut self, n: usize, at: u32, delete: u32, insert: &str) {
         let splice = Splice { at: Utf16Offset(at), delete, insert: insert.to_owned() };
         sheaf_core::text::apply_splices(&mut self.devices[n].view, std::slice::from_ref(&splice)).unwrap();
         self.hand(n, Event::Edit(vec![splice]));
@@ -204,7 +204,7 @@ impl World {
     }
 
     /// A random edit on character borders.
-    pub fn type_something(&mut self, n: usize) {
+    pub(crate) fn type_something(&mut self, n: usize) {
         let text = self.devices[n].view.clone();
         let borders: Vec<u32> = std::iter::once(0)
             .chain(text.chars().scan(0u32, |at, ch| {
@@ -331,7 +331,7 @@ impl World {
     }
 
     /// Delivers one waiting event, of a device drawn by chance. `false` when none waits.
-    pub fn deliver_one(&mut self) -> bool {
+    pub(crate) fn deliver_one(&mut self) -> bool {
         let waiting: Vec<usize> =
             (0..self.devices.len()).filter(|n| !self.devices[*n].inbox.is_empty()).collect();
         if waiting.is_empty() {
@@ -349,7 +349,7 @@ impl World {
     }
 
     /// Lets time pass up to `limit` until nothing is left to do before then.
-    pub fn run(&mut self, limit: Duration) {
+    pub(crate) fn run(&mut self, limit: Duration) {
         let end = self.now.saturating_add(limit);
         let mut steps = 0u32;
         loop {
@@ -372,7 +372,7 @@ impl World {
         self.now = end;
     }
 
-    pub fn set_online(&mut self, n: usize, online: bool) {
+    pub(crate) fn set_online(&mut self, n: usize, online: bool) {
         self.devices[n].online = online;
         self.hand(n, Event::Online(online));
         if online {
@@ -382,18 +382,18 @@ impl World {
         }
     }
 
-    pub fn texts(&self) -> BTreeSet<String> {
+    pub(crate) fn texts(&self) -> BTreeSet<String> {
         self.devices.iter().map(|device| device.replica.text()).collect()
     }
 
-    pub fn status(&self, n: usize) -> sheaf_core::replica::Status {
+    pub(crate) fn status(&self, n: usize) -> sheaf_core::replica::Status {
         self.devices[n].replica.status(self.now)
     }
 }
 
 impl World {
     /// Somebody with the account's password, and no respect for the document's editors, adds to the account's segments.
-    pub fn vandalise(&mut self, did: &Did) {
+    pub(crate) fn vandalise(&mut self, did: &Did) {
         use sheaf_core::{client_id::ClientId, document::Document, door, record::SegmentRecord, segment};
         let account = self.accounts.get_mut(did).expect("the account is there");
         let path = account
