@@ -1,6 +1,8 @@
 //! A replica's log of segments through lost requests, lost replies, slow stores and crashes: nothing durable is lost, what is
 //! sealed never changes, and readers of the repo alone get the text.
 
+#![allow(clippy::print_stdout)] // Figures, for whoever asks with --nocapture.
+
 mod document_support;
 
 use std::{
@@ -16,7 +18,7 @@ use sheaf_core::{
     door::{Allowed, scan},
     record::SegmentRecord,
     segment::{self, LogOp, MAX_ENTRIES_BYTES, SegmentLog, SegmentPlan, decode_entries},
-    text::Splice,
+    text::{Splice, Utf16Offset},
     time::Timestamp,
 };
 
@@ -345,4 +347,56 @@ fn what_is_not_durable_is_not_planned() {
     assert_eq!(alice.log.plan(2).expect("two are durable").covers, 2);
     assert_eq!(alice.log.pending(), 3);
     assert_eq!(alice.log.pending_since(), Some(now));
+}
+
+#[derive(serde::Deserialize)]
+struct Trace {
+    txns: Vec<Transaction>,
+}
+
+#[derive(serde::Deserialize)]
+struct Transaction {
+    patches: Vec<(u32, u32, String)>,
+}
+
+#[test]
+fn real_typing_becomes_few_small_records() {
+    // A real paper as it was typed, five letters a second. It has no character beyond 16 bits, so its offsets are ours.
+    let packed: &[u8] = include_bytes!("../../../testdata/automerge-paper.json.gz");
+    let trace: Trace = serde_json::from_reader(flate2::read::GzDecoder::new(packed)).expect("the trace");
+    let count = document_support::asked_for("SHEAF_TRACE").map_or(6_000, |count| count as usize);
+    let mut alice = Author::new(0x1f_fff0_1234_5678);
+    let (mut typed, mut flushes, mut sent) = (0, 0, 0);
+    let mut now = Timestamp::from_millis(1_795_401_000_000);
+    let mut flushed = Timestamp::EPOCH;
+    for transaction in trace.txns.iter().take(count) {
+        now = now.saturating_add(Duration::from_millis(200));
+        for (at, delete, insert) in &transaction.patches {
+            let splice = Splice { at: Utf16Offset(*at), delete: *delete, insert: insert.clone() };
+            alice.edit(now, splice);
+            typed += 1;
+        }
+        if now.saturating_since(flushed) < Duration::from_millis(500) {
+            continue;
+        }
+        flushed = now;
+        while !alice.storing.is_empty() {
+            alice.store_next();
+        }
+        while let Some(plan) = alice.log.plan(alice.durable) {
+            (flushes, sent) = (flushes + 1, sent + plan.entries.len());
+            alice.send(&plan);
+            alice.acknowledged(&plan);
+        }
+    }
+    settle(&mut alice);
+    let bytes: usize = alice.repo.values().map(Vec::len).sum();
+    println!(
+        "{typed} edits: {} records, {bytes} bytes in the repo; {flushes} flushes sent {} bytes each",
+        alice.repo.len(),
+        sent / flushes
+    );
+    assert_eq!(text_of([&alice.repo, &Repo::new()]), alice.document.text());
+    assert!(alice.repo.len() <= 1 + typed / 1_000, "{} records", alice.repo.len());
+    assert!(bytes <= typed * 3 / 2, "{bytes} bytes for {typed} edits");
 }

@@ -12,6 +12,10 @@ use crate::{
     time::Timestamp,
 };
 
+/// How old an edit that tells of somebody's presence may be: an entry carries the time of the first edit of its minute, and
+/// clocks differ.
+const JUST_NOW: Duration = Duration::from_secs(180);
+
 /// Somebody who is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
@@ -71,6 +75,15 @@ impl PresenceTable {
         let changed = known.map(visible) != Some(visible(&present));
         self.present.insert(did.clone(), present);
         changed
+    }
+
+    /// A verified edit of theirs, made at `made` by their clock: whoever has just edited is here, and their caret is where they
+    /// edited. An old edit, read on opening a document or on coming back to it, says nothing about who is here.
+    pub fn edited(&mut self, did: &Did, replica: &ReplicaId, made: Timestamp, caret: Sticky, now: Timestamp) {
+        let age = now.saturating_since(made).max(made.saturating_since(now));
+        if age <= JUST_NOW || self.present.contains_key(did) {
+            self.moved_by_edit(did, replica, caret, now);
+        }
     }
 
     /// They have just edited, so they are here, and their caret is where they edited. Only for edits that are made now: those

@@ -141,6 +141,23 @@ fn an_edit_says_where_its_author_is() {
 }
 
 #[test]
+fn an_old_edit_brings_nobody_back() {
+    let mut table = PresenceTable::default();
+    let (bob, replica) = (did("bob"), "r".parse().unwrap());
+    for (made, is_here) in [
+        (now().saturating_sub(secs(7 * 86_400)), false),
+        (now().saturating_sub(secs(181)), false),
+        (now().saturating_add(secs(181)), false),
+        (now().saturating_sub(secs(60)), true),
+        // Once here, an edit tells where, whatever their clock says.
+        (now().saturating_sub(secs(3_600)), true),
+    ] {
+        table.edited(&bob, &replica, made, Sticky::End, now());
+        assert_eq!(here(&table).len(), usize::from(is_here), "{made}");
+    }
+}
+
+#[test]
 fn the_table_is_bounded_and_keeps_to_the_editors() {
     let mut table = PresenceTable::default();
     let everyone: Vec<Did> = (0..500).map(|n| did(&n.to_string())).collect();
