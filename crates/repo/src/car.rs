@@ -10,6 +10,13 @@ use crate::{
     cid::{self, Cid},
 };
 
+/// A header names at most this many roots; honest ones name one or none.
+pub const MAX_ROOTS: usize = 16;
+/// The longest header there may be, in bytes.
+const MAX_HEADER_BYTES: usize = 1024;
+/// A CID of a kind that atproto uses, in bytes.
+const CID_BYTES: usize = 36;
+
 /// How much of a CAR from outside is taken.
 #[derive(Debug, Clone, Copy)]
 pub struct CarLimits {
@@ -17,7 +24,7 @@ pub struct CarLimits {
     pub max_bytes: usize,
     /// How many blocks.
     pub max_blocks: usize,
-    /// One block, in bytes.
+    /// One block without its CID, in bytes.
     pub max_block_bytes: usize,
 }
 
@@ -53,17 +60,17 @@ pub enum CarError {
     WrongBlock(#[from] WrongBlock),
 }
 
-/// Reads a CAR, hashing every block.
+/// Reads a CAR, hashing every block. Never takes more memory than the CAR itself and a little for each of its blocks.
 pub fn parse(bytes: &[u8], limits: &CarLimits) -> Result<Car, CarError> {
     if bytes.len() > limits.max_bytes {
         return Err(CarError::TooLarge);
     }
     let mut rest = bytes;
-    let header = section(&mut rest, limits)?.ok_or(CarError::Truncated)?;
+    let header = section(&mut rest, MAX_HEADER_BYTES)?.ok_or(CarError::Truncated)?;
     let roots = read_header(header)?;
     let mut blocks = Blocks::default();
     let mut count = 0;
-    while let Some(body) = section(&mut rest, limits)? {
+    while let Some(body) = section(&mut rest, limits.max_block_bytes.saturating_add(CID_BYTES))? {
         count += 1;
         if count > limits.max_blocks {
             return Err(CarError::TooLarge);
@@ -98,29 +105,29 @@ pub fn write<'a>(root: Option<&Cid>, blocks: impl IntoIterator<Item = (&'a Cid, 
 
 fn read_header(bytes: &[u8]) -> Result<Vec<Cid>, CarError> {
     let Ok(Ipld::Map(header)) = cbor::decode(bytes) else { return Err(CarError::BadHeader) };
-    if header.get("version") != Some(&Ipld::Integer(1)) {
+    if header.len() != 2 || header.get("version") != Some(&Ipld::Integer(1)) {
         return Err(CarError::BadHeader);
     }
     let Some(Ipld::List(roots)) = header.get("roots") else { return Err(CarError::BadHeader) };
+    if roots.len() > MAX_ROOTS {
+        return Err(CarError::BadHeader);
+    }
     let roots: Option<Vec<Cid>> = roots
         .iter()
         .map(|root| match root {
-            Ipld::Link(cid) if cid::is_allowed(cid) => Some(*cid),
+            Ipld::Link(cid) => Some(*cid),
             _ => None,
         })
         .collect();
     roots.ok_or(CarError::BadHeader)
 }
 
-fn section<'a>(rest: &mut &'a [u8], limits: &CarLimits) -> Result<Option<&'a [u8]>, CarError> {
+fn section<'a>(rest: &mut &'a [u8], max: usize) -> Result<Option<&'a [u8]>, CarError> {
     if rest.is_empty() {
         return Ok(None);
     }
     let len = read_varint(rest)?;
-    if len > limits.max_block_bytes as u64 {
-        return Err(CarError::TooLarge);
-    }
-    let len = len as usize;
+    let len = usize::try_from(len).ok().filter(|len| *len <= max).ok_or(CarError::TooLarge)?;
     if len > rest.len() {
         return Err(CarError::Truncated);
     }

@@ -1,9 +1,18 @@
 //! DAG-CBOR, strictly: what does not re-encode to itself is refused, so that one value has one encoding and one CID.
+//!
+//! Spec: <https://atproto.com/specs/data-model>
 
 use ipld_core::ipld::Ipld;
 
-/// A record or node nests at most this deep.
-const MAX_DEPTH: usize = 64;
+use crate::cid;
+
+/// A record or node nests at most this deep; a link counts as one level.
+pub const MAX_DEPTH: usize = 64;
+/// The longest value that is read, in bytes: twice what a PDS takes as a record.
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// A value has at most this many items: map keys, and values at any depth. Decoded, one takes about a hundred bytes, however
+/// short it was written.
+pub const MAX_ITEMS: usize = 1 << 16;
 
 /// Why bytes are no DAG-CBOR of atproto's kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,14 +26,27 @@ pub enum CborError {
     /// It has a floating-point number, which atproto's data model forbids.
     #[error("has a floating-point number")]
     Float,
+    /// It has an integer that 64 bits with a sign do not hold.
+    #[error("has an integer beyond 64 bits")]
+    Integer,
+    /// It has a link of a kind that atproto does not use.
+    #[error("has a CID of an unknown kind")]
+    Link,
     /// It nests too deep.
     #[error("nests too deep")]
     TooDeep,
+    /// It is longer, or has more items, than the limits allow.
+    #[error("larger than allowed")]
+    TooLarge,
 }
 
-/// Reads one value that fills the bytes.
+/// Reads one value that fills the bytes. What it gives holds no floats, only 64-bit integers, and only links of the kinds
+/// that atproto uses.
 pub fn decode(bytes: &[u8]) -> Result<Ipld, CborError> {
-    guard_depth(bytes)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(CborError::TooLarge);
+    }
+    guard_shape(bytes)?;
     let value: Ipld = serde_ipld_dagcbor::from_slice(bytes).map_err(|_| CborError::Malformed)?;
     check(&value)?;
     if encode(&value) != bytes {
@@ -33,28 +55,40 @@ pub fn decode(bytes: &[u8]) -> Result<Ipld, CborError> {
     Ok(value)
 }
 
-/// Writes a value.
+/// Writes a value of one's own.
+///
+/// # Panics
+///
+/// When the value has a NaN, an infinity or an integer beyond 64 bits, which no value read by this crate has.
 pub fn encode(value: &Ipld) -> Vec<u8> {
-    serde_ipld_dagcbor::to_vec(value).expect("an IPLD value without odd floats always encodes")
+    serde_ipld_dagcbor::to_vec(value).expect("an IPLD value without odd numbers always encodes")
 }
 
 fn check(value: &Ipld) -> Result<(), CborError> {
     match value {
         Ipld::Float(_) => Err(CborError::Float),
+        Ipld::Integer(n) if i64::try_from(*n).is_err() => Err(CborError::Integer),
+        Ipld::Link(link) if !cid::is_allowed(link) => Err(CborError::Link),
         Ipld::List(items) => items.iter().try_for_each(check),
         Ipld::Map(map) => map.values().try_for_each(check),
         _ => Ok(()),
     }
 }
 
-/// The decoder recurses: refuse bytes that nest too deep before it sees them. Scans headers only, without allocating.
-fn guard_depth(bytes: &[u8]) -> Result<(), CborError> {
+/// The decoder recurses and allocates: refuse bytes that nest too deep or hold too many items before it sees them. Scans
+/// headers only, without allocating.
+pub(crate) fn guard_shape(bytes: &[u8]) -> Result<(), CborError> {
+    let mut items = 0;
     let mut open: [u64; MAX_DEPTH] = [0; MAX_DEPTH];
     let mut depth = 0;
     let mut at = 0;
     loop {
         let first = *bytes.get(at).ok_or(CborError::Malformed)?;
         at += 1;
+        items += 1;
+        if items > MAX_ITEMS {
+            return Err(CborError::TooLarge);
+        }
         let argument = match first & 0x1f {
             small @ 0..=23 => u64::from(small),
             long @ 24..=27 => {

@@ -34,6 +34,9 @@ pub enum CommitError {
     /// A field is missing or of a wrong kind.
     #[error("the commit has no valid “{0}”")]
     Field(&'static str),
+    /// A field that version 3 does not know: it would be signed without our knowing what it says.
+    #[error("the commit has an unknown field")]
+    UnknownField,
     /// The key did not make this signature over this commit.
     #[error("the commit's signature does not fit the account's key")]
     BadSignature,
@@ -63,9 +66,14 @@ impl Commit {
             Some(Ipld::Link(cid)) => (Some(cid), true),
             Some(_) => return Err(CommitError::Field("prev")),
         };
-        if !map.is_empty() || !cid::is_allowed(&data) {
-            // An unknown field would be signed without our knowing what it says.
+        if !map.is_empty() {
+            return Err(CommitError::UnknownField);
+        }
+        if !cid::is_dag_cbor(&data) {
             return Err(CommitError::Field("data"));
+        }
+        if sig.len() != 64 {
+            return Err(CommitError::Field("sig"));
         }
         Ok(Commit {
             did: did.parse().map_err(|_| CommitError::Field("did"))?,

@@ -27,6 +27,9 @@ pub enum KeyError {
     /// Not a multibase key of a known kind.
     #[error("not a public key of a known kind")]
     Malformed,
+    /// Not the secret of a key: zero, or not below the curve's order.
+    #[error("not a valid secret key")]
+    BadSecret,
     /// Not 64 bytes, not low-S, or not made by this key.
     #[error("the signature is not valid")]
     BadSignature,
@@ -67,11 +70,11 @@ impl VerifyingKey {
         match &self.0 {
             Curve::K256(key) => {
                 bytes.extend(K256);
-                bytes.extend_from_slice(&key.to_sec1_point(true).as_bytes());
+                bytes.extend_from_slice(key.to_sec1_point(true).as_bytes());
             }
             Curve::P256(key) => {
                 bytes.extend(P256);
-                bytes.extend_from_slice(&key.to_sec1_point(true).as_bytes());
+                bytes.extend_from_slice(key.to_sec1_point(true).as_bytes());
             }
         }
         format!("did:key:z{}", bs58::encode(bytes).into_string())
@@ -100,11 +103,13 @@ impl VerifyingKey {
     }
 
     fn k256(point: &[u8]) -> Result<VerifyingKey, KeyError> {
+        check_form(point)?;
         let key = k256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| KeyError::Malformed)?;
         Ok(VerifyingKey(Curve::K256(key)))
     }
 
     fn p256(point: &[u8]) -> Result<VerifyingKey, KeyError> {
+        check_form(point)?;
         let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| KeyError::Malformed)?;
         Ok(VerifyingKey(Curve::P256(key)))
     }
@@ -116,12 +121,23 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
+/// SEC 1 knows more forms of a point than compressed and whole; nobody writes keys in those.
+fn check_form(point: &[u8]) -> Result<(), KeyError> {
+    match point {
+        [2 | 3, x @ ..] if x.len() == 32 => Ok(()),
+        [4, xy @ ..] if xy.len() == 64 => Ok(()),
+        _ => Err(KeyError::Malformed),
+    }
+}
+
 fn base58(multibase: &str) -> Result<Vec<u8>, KeyError> {
     let text = multibase.strip_prefix('z').filter(|text| text.len() <= 128).ok_or(KeyError::Malformed)?;
     bs58::decode(text).into_vec().map_err(|_| KeyError::Malformed)
 }
 
 /// A private key, for tests, simulations and whoever writes repos.
+///
+/// `Debug` shows the public half only.
 #[derive(Clone)]
 pub struct SigningKey(Secret);
 
@@ -134,13 +150,13 @@ enum Secret {
 impl SigningKey {
     /// A secp256k1 key from its 32 secret bytes.
     pub fn k256(secret: &[u8; 32]) -> Result<SigningKey, KeyError> {
-        let key = k256::ecdsa::SigningKey::from_slice(secret).map_err(|_| KeyError::Malformed)?;
+        let key = k256::ecdsa::SigningKey::from_slice(secret).map_err(|_| KeyError::BadSecret)?;
         Ok(SigningKey(Secret::K256(key)))
     }
 
     /// A P-256 key from its 32 secret bytes.
     pub fn p256(secret: &[u8; 32]) -> Result<SigningKey, KeyError> {
-        let key = p256::ecdsa::SigningKey::from_slice(secret).map_err(|_| KeyError::Malformed)?;
+        let key = p256::ecdsa::SigningKey::from_slice(secret).map_err(|_| KeyError::BadSecret)?;
         Ok(SigningKey(Secret::P256(key)))
     }
 

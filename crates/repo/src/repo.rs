@@ -9,16 +9,19 @@ use crate::{
     commit::Commit,
     did::Did,
     key::SigningKey,
-    mst::{self, BlockSource, KeyRange},
+    mst::{self, BlockSource, KeyRange, Mst},
     tid::Tid,
 };
 
-/// One account's repo.
+/// One account's repo. A commit costs what it changes, not what the repo holds.
 #[derive(Debug, Clone)]
 pub struct Repo {
     did: Did,
     key: SigningKey,
     records: BTreeMap<String, Cid>,
+    /// How many paths each record stands at: equal records are one block.
+    uses: BTreeMap<Cid, usize>,
+    tree: Mst,
     blocks: Blocks,
     head: Cid,
     rev: Tid,
@@ -37,39 +40,49 @@ pub enum RecordWrite {
 impl Repo {
     /// An empty repo with its first commit.
     pub fn new(did: Did, key: SigningKey, rev: Tid) -> Repo {
-        let mut blocks = Blocks::default();
-        let data = mst::build(&BTreeMap::new(), &mut blocks);
+        let mut tree = Mst::default();
+        let written = tree.write();
+        let mut blocks = written.added;
+        let data = written.root;
         let commit = Commit::sign(did.clone(), data, rev.clone(), &key);
         let head = blocks.add(commit.encode());
-        Repo { did, key, records: BTreeMap::new(), blocks, head, rev, data }
+        let (records, uses) = (BTreeMap::new(), BTreeMap::new());
+        Repo { did, key, records, uses, tree, blocks, head, rev, data }
     }
 
-    /// Makes the changes in one commit with this revision, which must be newer than the last.
+    /// Makes the changes in one commit with this revision. Like a real PDS, forgets all that is no longer part of the tree.
+    ///
+    /// # Panics
+    ///
+    /// When the revision is not newer than the last, or a path is none ([`mst::is_path`]).
     pub fn apply(&mut self, writes: impl IntoIterator<Item = RecordWrite>, rev: Tid) {
         assert!(rev > self.rev, "a revision only grows");
         for write in writes {
             match write {
                 RecordWrite::Put(path, bytes) => {
                     let cid = self.blocks.add(bytes);
+                    *self.uses.entry(cid).or_default() += 1;
+                    let old = self.tree.insert(&path, cid);
                     self.records.insert(path, cid);
+                    self.release(old);
                 }
                 RecordWrite::Delete(path) => {
+                    let old = self.tree.remove(&path);
                     self.records.remove(&path);
+                    self.release(old);
                 }
             }
         }
-        let mut nodes = Blocks::default();
-        self.data = mst::build(&self.records, &mut nodes);
-        let commit = Commit::sign(self.did.clone(), self.data, rev.clone(), &self.key);
-        self.head = nodes.add(commit.encode());
-        self.rev = rev;
-        // Like a real PDS, forget what no longer belongs to the tree.
-        let live: BTreeSet<Cid> = self.records.values().copied().collect();
-        let mut blocks = nodes;
-        for cid in &live {
-            blocks.copy_from(&self.blocks, cid);
+        let written = self.tree.write();
+        for cid in &written.removed {
+            self.blocks.remove(cid);
         }
-        self.blocks = blocks;
+        self.blocks.extend(written.added);
+        self.data = written.root;
+        let commit = Commit::sign(self.did.clone(), self.data, rev.clone(), &self.key);
+        self.blocks.remove(&self.head);
+        self.head = self.blocks.add(commit.encode());
+        self.rev = rev;
     }
 
     /// Sets one record.
@@ -109,6 +122,11 @@ impl Repo {
         &self.rev
     }
 
+    /// The root of its tree.
+    pub fn data(&self) -> &Cid {
+        &self.data
+    }
+
     /// Every block of the repo as it is now.
     pub fn all_blocks(&self) -> &Blocks {
         &self.blocks
@@ -136,6 +154,17 @@ impl Repo {
     pub fn blocks_car(&self, cids: &[Cid]) -> Option<Vec<u8>> {
         let blocks: Option<Vec<_>> = cids.iter().map(|cid| Some((cid, self.blocks.get(cid)?))).collect();
         Some(car::write(None, blocks?))
+    }
+
+    /// A path no longer holds this record; the block goes with the last such path.
+    fn release(&mut self, record: Option<Cid>) {
+        let Some(cid) = record else { return };
+        let uses = self.uses.get_mut(&cid).expect("every record is counted");
+        *uses -= 1;
+        if *uses == 0 {
+            self.uses.remove(&cid);
+            self.blocks.remove(&cid);
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub enum MstError {
     /// A link to a subtree without a single key.
     #[error("the tree has an empty branch")]
     EmptyBranch,
+    /// One subtree linked from two places, which cannot both be within their bounds.
+    #[error("the tree has one branch in two places")]
+    Twice,
 }
 
 /// A node: its subtrees stand left of all keys and right of each.
@@ -140,7 +143,7 @@ fn parse_entry(item: Ipld, previous: &str) -> Result<NodeEntry, MstError> {
     };
     let Some(Ipld::Bytes(suffix)) = map.remove("k") else { return Err(MstError::Shape("no key")) };
     let Some(Ipld::Link(value)) = map.remove("v") else { return Err(MstError::Shape("no value")) };
-    if !cid::is_allowed(&value) {
+    if !cid::is_dag_cbor(&value) {
         return Err(MstError::Shape("a CID of an unknown kind"));
     }
     let right = link(map.remove("t"))?;
@@ -164,7 +167,7 @@ fn parse_entry(item: Ipld, previous: &str) -> Result<NodeEntry, MstError> {
 fn link(value: Option<Ipld>) -> Result<Option<Cid>, MstError> {
     match value {
         Some(Ipld::Null) => Ok(None),
-        Some(Ipld::Link(cid)) if cid::is_allowed(&cid) => Ok(Some(cid)),
+        Some(Ipld::Link(cid)) if cid::is_dag_cbor(&cid) => Ok(Some(cid)),
         _ => Err(MstError::Shape("a malformed link")),
     }
 }
@@ -173,13 +176,15 @@ fn shared_prefix(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 
-/// `collection/rkey`, both made of the characters that NSIDs and record keys allow.
-fn is_path(key: &str) -> bool {
+/// Whether a key is one that a tree may have: `collection/rkey`, both made of the characters that record keys allow, and not
+/// longer than [`MAX_KEY_BYTES`]. Wider than what NSIDs and record keys may be today, because old repos hold old names.
+pub fn is_path(key: &str) -> bool {
     let allowed = |part: &str| {
         !part.is_empty()
             && part
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'~'))
     };
-    key.split_once('/').is_some_and(|(collection, rkey)| allowed(collection) && allowed(rkey))
+    key.len() <= MAX_KEY_BYTES
+        && key.split_once('/').is_some_and(|(collection, rkey)| allowed(collection) && allowed(rkey))
 }

@@ -52,6 +52,18 @@ impl KeyRange {
     pub fn contains(&self, key: &str) -> bool {
         self.from.as_str() <= key && key < self.to.as_str()
     }
+
+    /// Whether it could have a key strictly between two others; `None` stands for the end of the keys.
+    fn has_between(&self, after: Option<&str>, before: Option<&str>) -> bool {
+        // Nothing stands between a key and itself with the smallest character after it, so a range of one key never leads
+        // right of that key.
+        let ends_by = |after: &str| {
+            self.to.as_str() <= after || self.to.strip_prefix(after).is_some_and(|end| end == "\0")
+        };
+        self.from < self.to
+            && after.is_none_or(|after| !ends_by(after))
+            && before.is_none_or(|before| self.from.as_str() < before)
+    }
 }
 
 /// How far a walk came.
@@ -66,7 +78,7 @@ pub enum Walk {
     },
     /// These nodes are needed to go on. Nothing is said about what is or is not there.
     Missing {
-        /// Their CIDs.
+        /// Their CIDs: all that can be told to be needed as yet, to be fetched in one go.
         cids: BTreeSet<Cid>,
     },
 }
@@ -76,7 +88,7 @@ pub enum Walk {
 pub fn walk(root: &Cid, blocks: &impl BlockSource, ranges: &[KeyRange]) -> Result<Walk, MstError> {
     let mut walker =
         Walker { blocks, ranges, entries: BTreeMap::new(), nodes: BTreeSet::new(), missing: BTreeSet::new() };
-    walker.visit(root, Place { above: None, after: None, before: None, is_root: true })?;
+    walker.visit(root, Place { above: None, after: None, before: None })?;
     Ok(if walker.missing.is_empty() {
         Walk::Complete { entries: walker.entries, nodes: walker.nodes }
     } else {
@@ -95,29 +107,30 @@ struct Walker<'a, B> {
 /// What a node's place demands of it.
 #[derive(Clone, Copy)]
 struct Place<'k> {
-    /// The layer of the node above.
+    /// The layer of the node above; the root has none.
     above: Option<u32>,
     /// All keys come after this one,
     after: Option<&'k str>,
     /// and before this one.
     before: Option<&'k str>,
-    is_root: bool,
 }
 
 impl<B: BlockSource> Walker<'_, B> {
     fn visit(&mut self, cid: &Cid, place: Place<'_>) -> Result<(), MstError> {
         let Some(bytes) = self.blocks.get(cid) else {
-            self.missing.insert(*cid);
-            return Ok(());
+            return if self.missing.insert(*cid) { Ok(()) } else { Err(MstError::Twice) };
         };
+        // A subtree has keys of its own and so only one place. Refusing a second one also bounds the work by the blocks.
+        if !self.nodes.insert(*cid) {
+            return Err(MstError::Twice);
+        }
         let node = Node::parse(bytes)?;
-        self.nodes.insert(*cid);
         let layer = match (node.layer(), place.above) {
             (Some(layer), None) => layer,
             (Some(layer), Some(above)) if layer + 1 == above => layer,
             (Some(_), Some(_)) => return Err(MstError::Layer),
             // A node without keys only leads further down; the lowest cannot, and the root of a non-empty tree has keys.
-            (None, None) if place.is_root && node.left.is_none() => return Ok(()),
+            (None, None) if node.left.is_none() => return Ok(()),
             (None, Some(above)) if above > 1 && node.left.is_some() => above - 1,
             (None, _) => return Err(MstError::EmptyBranch),
         };
@@ -156,12 +169,9 @@ impl<B: BlockSource> Walker<'_, B> {
         before: Option<&str>,
     ) -> Result<(), MstError> {
         let Some(child) = child else { return Ok(()) };
-        let concerns = self.ranges.iter().any(|range| {
-            after.is_none_or(|after| after < range.to()) && before.is_none_or(|before| range.from() < before)
-        });
-        if !concerns {
+        if !self.ranges.iter().any(|range| range.has_between(after, before)) {
             return Ok(());
         }
-        self.visit(child, Place { above: Some(layer), after, before, is_root: false })
+        self.visit(child, Place { above: Some(layer), after, before })
     }
 }
