@@ -245,7 +245,7 @@ pub struct Pds<'a> {
     admin_password: String,
 }
 
-impl Pds<'_> {
+impl<'a> Pds<'a> {
     /// Where it is, as DID documents say it: `http://localhost:PORT`, no slash at the end.
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.port)
@@ -260,7 +260,7 @@ impl Pds<'_> {
     ///
     /// # Panics
     /// Without [`Builder::fault_proxies`].
-    pub fn proxy(&self) -> &FaultProxy {
+    pub fn proxy(&self) -> &'a FaultProxy {
         self.network.proxies.get(self.index).expect("the network was built with fault_proxies(true)")
     }
 

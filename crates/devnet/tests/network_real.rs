@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use sheaf_devnet::Network;
+use sheaf_devnet::fault_proxy::Fault;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -159,6 +160,35 @@ async fn a_kept_network_is_there_again() {
     let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let taken = start().await.err().expect("its port is taken");
     assert!(format!("{taken:#}").contains(&format!("port {port}")), "{taken:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_stands_at_the_address_everyone_knows() {
+    let network = Network::builder().jetstream(true).fault_proxies(true).start().await.unwrap();
+    let alice = network.create_account("alice.test").await.unwrap();
+    let session = alice.sign_in().await.unwrap();
+    let proxy = network.pds(0).proxy();
+    assert_eq!(proxy.url(), network.pds(0).url());
+    assert_eq!(proxy.traffic("com.atproto.server.createSession").requests, 1);
+
+    proxy.fail_next(1, "com.atproto.repo.putRecord", Fault::LoseReply);
+    let record = json!({ "$type": COLLECTION, "text": "written, but nobody heard" });
+    session.put_record(COLLECTION, "one", &record).await.unwrap_err();
+    let query = format!("repo={}&collection={COLLECTION}&rkey=one", alice.did);
+    assert_eq!(session.query("com.atproto.repo.getRecord", &query).await.unwrap()["value"], record);
+
+    // The firehose comes through as well, until it is cut.
+    let firehose = network.pds(0).url().replace("http", "ws") + "/xrpc/com.atproto.sync.subscribeRepos?cursor=0";
+    let (mut frames, _) = connect_async(firehose).await.unwrap();
+    assert!(matches!(frames.next().await, Some(Ok(Message::Binary(_)))));
+    proxy.cut_streams();
+    while let Some(Ok(_)) = frames.next().await {}
+
+    // While the PDS is away its proxy is as dumb as it.
+    network.pds(0).stop().await.unwrap();
+    session.query("com.atproto.repo.getRecord", &query).await.unwrap_err();
+    network.pds(0).start().await.unwrap();
+    session.query("com.atproto.repo.getRecord", &query).await.unwrap();
 }
 
 /// The processes whose command line has `word` in it.
