@@ -44,7 +44,8 @@ fn a_chain_that_comes_backwards_is_applied_at_once() {
     // By two authors in turn, each letter after the other's last.
     let mut chain = vec![update(1, 0, &[text("a")], &[])];
     for (index, letter) in ["b", "c", "d", "e", "f"].into_iter().enumerate() {
-        let (author, other, before) = if index % 2 == 0 { (2, 1, index as u32 / 2) } else { (1, 2, index as u32 / 2) };
+        let (author, other, before) =
+            if index % 2 == 0 { (2, 1, index as u32 / 2) } else { (1, 2, index as u32 / 2) };
         let clock = if author == 2 { before } else { before + 1 };
         chain.push(update(author, clock, &[after((other, before), letter)], &[]));
     }
@@ -154,4 +155,21 @@ fn edits_that_do_not_fit_change_nothing() {
     assert!(nothing.updates.is_empty());
     assert!(document.undo().is_some());
     assert!(!document.can_undo(), "what changed nothing is nothing to undo");
+}
+
+#[test]
+fn deletions_that_wait_count_for_their_author() {
+    let (mut document, mut waiting) = (Document::new(client(9)), WaitingRoom::new());
+    let mut clock = 0;
+    loop {
+        clock += 3;
+        let endless =
+            scan(&make_update(1, 0, &[], &[(7, clock, 1)]), Allowed::Author(client(1))).expect("well formed");
+        if waiting.offer(&mut document, endless).is_err() {
+            break;
+        }
+    }
+    let others =
+        scan(&make_update(2, 0, &[], &[(7, 0, 1)]), Allowed::Author(client(2))).expect("well formed");
+    assert_eq!(waiting.offer(&mut document, others), Ok(Vec::new()));
 }

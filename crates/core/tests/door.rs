@@ -209,7 +209,8 @@ fn only_the_author_may_add_but_anyone_may_delete() {
     let all = [client(1), client(7)].into();
     assert!(scan(&update, Allowed::AnyOf(&all)).is_ok());
     let deletion = make_update(7, 0, &[], &[(9, 0, 4)]);
-    assert!(scan(&deletion, Allowed::Author(client(1))).is_ok());
+    let deletion = scan(&deletion, Allowed::Author(client(1))).expect("anyone may delete");
+    assert_eq!(deletion.author(), Some(client(1)));
 }
 
 #[test]

@@ -41,7 +41,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::client_id::ClientId;
-use crate::door::{Allowed, MAX_UPDATE_BYTES, Refusal, VettedUpdate, canonical, scan};
+use crate::door::{Allowed, MAX_UPDATE_BYTES, Refusal, VettedUpdate, canonical, parse, scan};
 pub use crate::sticky::{Bias, Sticky};
 use crate::text::{Splice, SpliceError, Utf16Offset};
 use crate::time::Timestamp;
@@ -148,11 +148,11 @@ impl Document {
     /// [`MAX_TEXT_LEN`].
     pub fn edit(&mut self, now: Timestamp, splices: &[Splice]) -> Result<LocalChange, SpliceError> {
         self.engine.check(splices)?;
-        let parsed_bytes = self.engine.edit(splices);
-        let update = scan(&parsed_bytes, Allowed::Any)
-            .expect("what was just written and made canonical passes the door");
+        let bytes = self.engine.edit(splices);
+        let parsed = parse(&bytes).expect("an edit of a text is an update of a text");
+        let update = VettedUpdate::by(Some(self.client()), &parsed);
         if !update.is_empty() {
-            self.undo.record_edit(now, Step::of(&update.parsed()));
+            self.undo.record_edit(now, Step::of(&parsed));
         }
         Ok(LocalChange { updates: sendable(update), splices: splices.to_vec() })
     }
@@ -188,7 +188,7 @@ impl Document {
             if reversal.parsed.clients.is_empty() && reversal.parsed.deletes.is_empty() {
                 continue; // Others have already undone it.
             }
-            let update = VettedUpdate::from_parsed(&reversal.parsed);
+            let update = VettedUpdate::by(Some(self.client()), &reversal.parsed);
             let splices = self.engine.integrate(&reversal.parsed, engine::Watch::Yes);
             self.undo.replace(&reversal.reborn);
             self.undo.record_step(direction, Step::of(&reversal.parsed));

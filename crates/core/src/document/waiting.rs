@@ -1,6 +1,5 @@
 //! Where updates wait for what they build on.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Document, Missing, Readiness, StateVector};
@@ -24,26 +23,10 @@ pub struct WaitingRoom {
     /// By what each waits for first, in the order they came.
     waiting: BTreeMap<(Missing, u64), VettedUpdate>,
     /// The same, so that an update that is offered again doesn't wait twice.
-    distinct: BTreeSet<ByBytes>,
+    distinct: BTreeSet<VettedUpdate>,
     arrivals: u64,
     bytes: usize,
     by_author: BTreeMap<Option<ClientId>, Share>,
-}
-
-/// An update as what it says.
-#[derive(Debug, PartialEq, Eq)]
-struct ByBytes(VettedUpdate);
-
-impl Ord for ByBytes {
-    fn cmp(&self, other: &ByBytes) -> Ordering {
-        self.0.bytes().cmp(other.0.bytes())
-    }
-}
-
-impl PartialOrd for ByBytes {
-    fn partial_cmp(&self, other: &ByBytes) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
 }
 
 /// What one author has waiting.
@@ -114,7 +97,7 @@ impl WaitingRoom {
     }
 
     fn keep(&mut self, missing: Missing, update: VettedUpdate) {
-        if !self.distinct.insert(ByBytes(update.clone())) {
+        if !self.distinct.insert(update.clone()) {
             return;
         }
         let share = self.by_author.entry(update.author()).or_default();
@@ -133,7 +116,7 @@ impl WaitingRoom {
         // `next` is taken from its end: what came first goes first.
         for key in woken.iter().rev() {
             let Some(update) = self.waiting.remove(key) else { continue };
-            self.distinct.remove(&ByBytes(update.clone()));
+            self.distinct.remove(&update);
             self.bytes -= update.bytes().len();
             if let Some(share) = self.by_author.get_mut(&update.author()) {
                 share.updates -= 1;

@@ -68,7 +68,8 @@ pub fn merge(updates: &[VettedUpdate]) -> Result<VettedUpdate, MergeError> {
     let clients = merged.map(|(client, run)| ClientRuns { client, runs: vec![run] }).into_iter().collect();
     let mut parsed = Parsed { clients, deletes };
     join(&mut parsed);
-    let update = VettedUpdate::from_parsed(&parsed);
+    let author = updates.iter().find_map(VettedUpdate::author);
+    let update = VettedUpdate::by(author, &parsed);
     if update.bytes().len() > MAX_UPDATE_BYTES { Err(MergeError::TooLarge) } else { Ok(update) }
 }
 
@@ -111,7 +112,8 @@ const SECTION_OVERHEAD: usize = 20;
 const DELETION_BYTES: usize = 20;
 
 /// Takes an update apart into several of about `max_bytes`, in an order in which they can be applied.
-pub(super) fn split(parsed: &Parsed<'_>, max_bytes: usize) -> Vec<VettedUpdate> {
+pub(super) fn split(update: &VettedUpdate, max_bytes: usize) -> Vec<VettedUpdate> {
+    let parsed = update.parsed();
     let mut parts = match parsed.clients.as_slice() {
         [only] => split_section(only, max_bytes),
         several => split_at_holes(several),
@@ -127,7 +129,7 @@ pub(super) fn split(parsed: &Parsed<'_>, max_bytes: usize) -> Vec<VettedUpdate> 
     if !deletes.is_empty() {
         parts.push(Parsed { clients: Vec::new(), deletes });
     }
-    parts.iter().map(VettedUpdate::from_parsed).collect()
+    parts.iter().map(|part| VettedUpdate::by(update.author(), part)).collect()
 }
 
 fn part<'a>(client: ClientId, pieces: Vec<Piece<'a>>) -> Parsed<'a> {

@@ -28,6 +28,7 @@ mod coalesce;
 mod grammar;
 pub(crate) mod ranges;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
@@ -132,13 +133,13 @@ pub enum Refusal {
     NotCanonical,
 }
 
-/// An update that passed the door: the bytes, and what was learned on the way. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
+/// An update that passed the door: the bytes, and what was learned on the way. Cheap to clone; compared by its bytes.
+#[derive(Clone)]
 pub struct VettedUpdate(Arc<Vetted>);
 
-#[derive(PartialEq, Eq)]
 struct Vetted {
     bytes: Vec<u8>,
+    author: Option<ClientId>,
     provides: BTreeMap<ClientId, Range<u32>>,
     requires: BTreeMap<ClientId, u32>,
     has_holes: bool,
@@ -171,7 +172,8 @@ pub fn scan(bytes: &[u8], allowed: Allowed<'_>) -> Result<VettedUpdate, Refusal>
         return Err(Refusal::NotCanonical);
     }
     causality::check_order(&parsed)?;
-    Ok(VettedUpdate::new(bytes.to_vec(), &parsed))
+    let author = if let Allowed::Author(author) = allowed { Some(author) } else { None };
+    Ok(VettedUpdate::new(bytes.to_vec(), &parsed, author))
 }
 
 /// Writes an update that is well formed, but not in the canonical way, in the canonical way: clients descending,
@@ -189,16 +191,24 @@ pub fn canonical(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
 }
 
 impl VettedUpdate {
-    /// From bytes and what they say; the caller made sure of both.
-    fn new(bytes: Vec<u8>, parsed: &Parsed<'_>) -> VettedUpdate {
+    /// From bytes and what they say; the caller made sure of both. The author, when not known otherwise, is the only
+    /// client that adds something.
+    fn new(bytes: Vec<u8>, parsed: &Parsed<'_>, author: Option<ClientId>) -> VettedUpdate {
         let (provides, requires) = causality::provides_and_requires(parsed);
         let has_holes = parsed.clients.iter().any(|section| section.runs.len() > 1);
-        VettedUpdate(Arc::new(Vetted { bytes, provides, requires, has_holes }))
+        let only = if let [only] = parsed.clients.as_slice() { Some(only.client) } else { None };
+        let author = author.or(only);
+        VettedUpdate(Arc::new(Vetted { bytes, author, provides, requires, has_holes }))
     }
 
     /// An update that was made here.
     pub(crate) fn from_parsed(parsed: &Parsed<'_>) -> VettedUpdate {
-        VettedUpdate::new(encode(parsed), parsed)
+        VettedUpdate::by(None, parsed)
+    }
+
+    /// An update that was made here, of this author.
+    pub(crate) fn by(author: Option<ClientId>, parsed: &Parsed<'_>) -> VettedUpdate {
+        VettedUpdate::new(encode(parsed), parsed, author)
     }
 
     /// What is in it.
@@ -211,10 +221,9 @@ impl VettedUpdate {
         &self.0.bytes
     }
 
-    /// The client whose text it adds, when that is exactly one.
+    /// Whose it is: the author it was let in for ([`Allowed::Author`]), or the only client whose text it adds.
     pub fn author(&self) -> Option<ClientId> {
-        let mut clients = self.0.provides.keys();
-        clients.next().copied().filter(|_| clients.next().is_none())
+        self.0.author
     }
 
     /// For each client whose text it adds: the clocks from the first added to just after the last.
@@ -243,9 +252,29 @@ impl VettedUpdate {
         if self.0.bytes.len() <= max_bytes && !self.0.has_holes {
             return vec![self.clone()];
         }
-        coalesce::split(&self.parsed(), max_bytes.max(64))
+        coalesce::split(self, max_bytes.max(64))
     }
 }
+
+impl Ord for VettedUpdate {
+    fn cmp(&self, other: &VettedUpdate) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl PartialOrd for VettedUpdate {
+    fn partial_cmp(&self, other: &VettedUpdate) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for VettedUpdate {
+    fn eq(&self, other: &VettedUpdate) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for VettedUpdate {}
 
 impl fmt::Debug for VettedUpdate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
