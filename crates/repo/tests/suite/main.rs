@@ -4,6 +4,7 @@ mod bytes;
 mod crypto;
 mod data_model;
 mod flips;
+mod reference;
 mod samples;
 mod syntax;
 mod tree_hostile;
