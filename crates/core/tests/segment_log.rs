@@ -307,6 +307,9 @@ fn damage_in_the_store_is_named() {
         more.get_mut(key).expect("there").push(0);
         assert_eq!(load(&more).expect_err("something after the end").key, *key);
     }
+    let mut late = whole.clone();
+    late.insert("entry/0000000000000002".into(), whole["entry/0000000000000003"].clone());
+    assert_eq!(load(&late).expect("one more that is published already").pending(), 3);
     let mut gap = whole.clone();
     gap.remove("entry/0000000000000004");
     assert_eq!(load(&gap).expect_err("a gap").key, "entry/0000000000000004");

@@ -1,3 +1,6 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -164,7 +167,7 @@ fn what_is_wrong_is_named() {
     }
 
     let cases: &[(&str, Value)] = &[
-        ("$type", json!(3)),
+        ("$type", json!("dev.sheaf.awarenes")),
         ("document", json!("")),
         ("replica", json!("")),
         ("name", json!(["Ada"])),

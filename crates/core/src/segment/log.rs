@@ -123,6 +123,8 @@ impl SegmentLog {
                 pending.insert(number, read_pending(&value).map_err(damaged)?);
             }
         }
+        // One that is published already was put back by a store that retried late.
+        let pending = pending.split_off(&log.first_pending);
         for (expected, (number, entry)) in (log.first_pending..).zip(pending) {
             if number != expected {
                 let why = format!("expected instead of “{}”", entry_key(number));

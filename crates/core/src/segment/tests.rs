@@ -1,3 +1,6 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use miniz_oxide::deflate::compress_to_vec;
 
 use super::*;
