@@ -84,7 +84,14 @@ pub enum Walk {
 }
 
 /// Walks the tree below `root` into the ranges. Checks order, layers and bounds of all it sees; never takes a missing block
-/// for an absent record.
+/// for an absent record. Each block at hand is read once, whatever the tree looks like.
+///
+/// A walk of everything that is complete shows the one tree that its entries have: what [`super::build`] makes of them has the
+/// same root. What the ranges do not touch is neither read nor checked.
+///
+/// # Errors
+///
+/// When a node is malformed or the tree is none: no fetching will mend that.
 pub fn walk(root: &Cid, blocks: &impl BlockSource, ranges: &[KeyRange]) -> Result<Walk, MstError> {
     let mut walker =
         Walker { blocks, ranges, entries: BTreeMap::new(), nodes: BTreeSet::new(), missing: BTreeSet::new() };
