@@ -2,17 +2,16 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
-use sheaf_devnet::{Account, Network, setup};
+use sheaf_devnet::{Account, Network};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::serve::{Site, serve};
-use crate::step::{Program, Step};
+use crate::step::{Program, Step, Steps};
 use crate::{tools, web};
 
 #[derive(Args)]
@@ -144,18 +143,9 @@ impl Running {
 }
 
 async fn network(data: Option<PathBuf>) -> Result<Network> {
-    let installing: Arc<Mutex<Option<Step>>> = Arc::default();
-    let progress: setup::Progress = {
-        let installing = Arc::clone(&installing);
-        Arc::new(move |step: &str| {
-            let mut installing = installing.lock().expect("no holder of this lock panics");
-            // The step before ends first.
-            *installing = None;
-            *installing = Some(Step::begin(step));
-        })
-    };
-    let installed = sheaf_devnet::setup(progress).await?;
-    drop(installing.lock().expect("no holder of this lock panics").take());
+    let steps = Steps::default();
+    let installed = sheaf_devnet::setup(steps.progress()).await?;
+    drop(steps);
     if let Some(reason) = installed.jetstream_missing() {
         eprintln!("· {reason}");
     }

@@ -6,10 +6,12 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use sheaf_devnet::setup::Progress;
 
 /// How long a step may be silent.
 const REMINDER: Duration = Duration::from_secs(15);
@@ -34,6 +36,27 @@ impl Step {
             }
         });
         Self { name, began, reminder: Some((ended, reminder)) }
+    }
+}
+
+/// Shows the steps of somebody else's work: each ends when the next begins, the last when this is dropped.
+#[derive(Default)]
+pub(crate) struct Steps(Arc<Mutex<Option<Step>>>);
+
+impl Steps {
+    pub(crate) fn progress(&self) -> Progress {
+        let steps = Arc::clone(&self.0);
+        Arc::new(move |name| {
+            let mut step = steps.lock().expect("no holder of this lock panics");
+            step.take();
+            *step = Some(Step::begin(name));
+        })
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.0.lock().expect("no holder of this lock panics").take();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::step::{Program, Step};
@@ -65,7 +65,7 @@ fn tests(groups: &mut Groups, fast: bool) {
         return;
     }
     groups.run("network tests", || {
-        // One network at a time: each is a few servers, and the figures they assert are of a machine that is not busy.
+        // Each network is a few servers: more than two at a time only wait for each other.
         let network = ["test", "--workspace", "--exclude", "sheaf-web", "--features", "network-tests"];
         Program::cargo().args(network).args(["--test", "network*", "--", "--test-threads", "2"]).show()
     });
@@ -96,33 +96,12 @@ fn wasm_tests() -> Result<()> {
         .show()
 }
 
-/// wasm-bindgen's own test runner, of the release that Cargo.lock has, built once.
+/// What Cargo runs WebAssembly tests with.
 fn wasm_test_runner() -> Result<std::path::PathBuf> {
-    let version = wasm_bindgen_version()?;
-    let tools = target().join(format!("xtask/wasm-bindgen-{version}"));
-    let runner = tools.join("bin/wasm-bindgen-test-runner");
-    if !runner.exists() {
-        let _step = Step::begin("installing wasm-bindgen's test runner (about two minutes, once)");
-        Program::cargo()
-            .args(["install", "wasm-bindgen-cli", "--version", &version, "--quiet"])
-            .args(["--bin", "wasm-bindgen-test-runner", "--root"])
-            .args([&tools])
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-            .env("CARGO_TARGET_DIR", target().join("xtask/wasm-bindgen-build"))
-            .show()?;
-    }
-    Ok(runner)
-}
-
-fn wasm_bindgen_version() -> Result<String> {
-    let lockfile = std::fs::read_to_string(root().join("Cargo.lock"))?;
-    let mut lines = lockfile.lines();
-    lines.find(|line| *line == r#"name = "wasm-bindgen""#).context("Cargo.lock has no wasm-bindgen")?;
-    let version = lines.next().and_then(|line| line.strip_prefix("version = \""));
-    Ok(version
-        .and_then(|version| version.strip_suffix('"'))
-        .context("Cargo.lock is not as Cargo writes it")?
-        .into())
+    let runner = ["build", "--quiet", "--package", "xtask", "--features", "wasm-test-runner"];
+    let _step = Step::begin("compiling the runner of WebAssembly tests");
+    Program::cargo().args(runner).args(["--bin", "wasm-test-runner"]).show()?;
+    Ok(target().join("debug/wasm-test-runner"))
 }
 
 /// What was run and how it went.

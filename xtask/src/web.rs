@@ -5,13 +5,12 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use sheaf_devnet::setup::{Progress, install_packages};
+use sheaf_devnet::setup::install_packages;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::step::{Program, Step};
+use crate::step::{Program, Step, Steps};
 use crate::tools::{self, WASM_TARGET};
 use crate::{root, target};
 
@@ -41,8 +40,8 @@ pub(crate) fn build(flavour: Flavour) -> Result<PathBuf> {
 
 /// The packages of `web/`, as its lockfile has them.
 fn install() -> Result<()> {
-    let progress: Progress = Arc::new(|step| eprintln!("· {step}"));
-    install_packages(&root().join("web"), "installing the app's packages from npm", &progress)
+    let steps = Steps::default();
+    install_packages(&root().join("web"), "installing the app's packages from npm", &steps.progress())
 }
 
 /// `web/src/wasm/`: the engine and its TypeScript face.
