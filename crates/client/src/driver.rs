@@ -12,12 +12,7 @@ use std::{
 };
 
 use futures_channel::mpsc;
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{OptionFuture, pending},
-    pin_mut, select_biased,
-    stream::FuturesUnordered,
-};
+use futures_util::{FutureExt, StreamExt, future::pending, pin_mut, select_biased, stream::FuturesUnordered};
 use sheaf_core::{
     document_uri::DocumentUri,
     replica::{Batch, BatchId, Effect, Event, Fetch, Replica, StoreOp, Write, WriteFailure},
@@ -221,25 +216,23 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
     pin_mut!(doorbell);
     let mut in_flight: FuturesUnordered<LocalFuture<'static, Event>> = FuturesUnordered::new();
     let mut to_store: VecDeque<Storing> = VecDeque::new();
-    let mut storing: OptionFuture<LocalFuture<'static, (Vec<BatchId>, Result<(), StoreError>)>> = None.into();
-    let mut storing_now = false;
+    let mut storing: Option<LocalFuture<'static, Stored>> = None;
     let mut writes = 0usize;
     let mut alarm = Alarm::default();
     let mut closing_since: Option<Timestamp> = None;
     loop {
-        if !storing_now && !to_store.is_empty() {
-            storing = Some(store_all(world.store.clone(), std::mem::take(&mut to_store))).into();
-            storing_now = true;
-        }
         let version = open.changed.version();
+        // What has been asked for so far is in the channel by now.
+        while let Ok(more) = work.try_recv() {
+            take_up(more, &world, &in_flight, &mut to_store, &mut writes);
+        }
+        if storing.is_none() && !to_store.is_empty() {
+            storing = Some(store_all(world.store.clone(), std::mem::take(&mut to_store)));
+        }
         if open.closing.get() {
-            // What closing itself asked for is in the channel by now.
-            while let Ok(more) = work.try_recv() {
-                take_up(more, &world, &in_flight, &mut to_store, &mut writes);
-            }
             let now = platform::now();
             let began = *closing_since.get_or_insert(now);
-            let until = match (storing_now || !to_store.is_empty(), writes) {
+            let until = match (storing.is_some(), writes) {
                 (true, _) => began.saturating_add(STORING_PATIENCE),
                 (false, 1..) => began.saturating_add(WRITING_PATIENCE),
                 (false, 0) => now,
@@ -259,16 +252,12 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
                     take_up(more, &world, &in_flight, &mut to_store, &mut writes);
                 }
             }
-            stored = async { if storing_now { (&mut storing).await } else { pending().await } }.fuse() => {
-                storing_now = false;
-                storing = None.into();
-                if let Some((batches, result)) = stored {
-                    for id in batches {
-                        open.happen(match &result {
-                            Ok(()) => Event::Stored(id),
-                            Err(error) => Event::StoreFailed { batch: id, reason: error.to_string() },
-                        });
-                    }
+            (batches, result) = finished(&mut storing).fuse() => {
+                for id in batches {
+                    open.happen(match &result {
+                        Ok(()) => Event::Stored(id),
+                        Err(error) => Event::StoreFailed { batch: id, reason: error.to_string() },
+                    });
                 }
             }
             event = in_flight.select_next_some() => {
@@ -330,11 +319,19 @@ fn take_up(
     }
 }
 
+/// What became of one write to the store: which of core's batches it held, and how it went.
+type Stored = (Vec<BatchId>, Result<(), StoreError>);
+
+/// Waits for the write under way, if any.
+async fn finished(storing: &mut Option<LocalFuture<'static, Stored>>) -> Stored {
+    let Some(under_way) = storing else { return pending().await };
+    let stored = under_way.await;
+    *storing = None;
+    stored
+}
+
 /// Everything that waits goes into one write: a slow disk then costs one wait, not one a keystroke.
-fn store_all(
-    store: SharedStore,
-    batches: VecDeque<Storing>,
-) -> LocalFuture<'static, (Vec<BatchId>, Result<(), StoreError>)> {
+fn store_all(store: SharedStore, batches: VecDeque<Storing>) -> LocalFuture<'static, Stored> {
     let ids = batches.iter().filter_map(|batch| batch.id).collect();
     let ops = batches.into_iter().flat_map(|batch| batch.ops).collect();
     Box::pin(async move {

@@ -3,7 +3,6 @@
 //! Only writes need a session; reading never does. Natively a session is an app password's tokens or an OAuth grant; in
 //! the browser the page's OAuth client hands over a `fetch` that signs requests, and no secret enters this crate at all.
 
-use sheaf_core::record::COLLECTIONS;
 use sheaf_repo::did::Did;
 
 use crate::{
@@ -14,16 +13,26 @@ use crate::{
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
+mod loopback;
+#[cfg(not(target_arch = "wasm32"))]
+mod oauth;
+#[cfg(not(target_arch = "wasm32"))]
 mod password;
 #[cfg(not(target_arch = "wasm32"))]
 mod saved;
+#[cfg(not(target_arch = "wasm32"))]
+mod signing_in;
 
 #[cfg(target_arch = "wasm32")]
 pub use browser::Browser;
 #[cfg(not(target_arch = "wasm32"))]
-pub use password::{Password, SignInError, restore, sign_out};
+pub use oauth::OAuth;
+#[cfg(not(target_arch = "wasm32"))]
+pub use password::Password;
 #[cfg(not(target_arch = "wasm32"))]
 pub use saved::{FileSessions, MemorySessions, Saved, SessionStore, SessionStoreError, Tokens};
+#[cfg(not(target_arch = "wasm32"))]
+pub use signing_in::{SignInError, restore, sign_out};
 
 /// A signed-in account.
 pub trait Authed {
@@ -57,10 +66,5 @@ pub enum AuthedError {
 /// assert!(sheaf_client::session::scope().starts_with("atproto repo:dev.sheaf."));
 /// ```
 pub fn scope() -> String {
-    let mut scope = String::from("atproto");
-    for collection in COLLECTIONS {
-        scope.push_str(" repo:");
-        scope.push_str(collection);
-    }
-    scope
+    sheaf_core::record::oauth_scope()
 }

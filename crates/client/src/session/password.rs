@@ -6,58 +6,16 @@ use futures_util::lock::Mutex;
 use serde::Deserialize;
 use sheaf_repo::did::Did;
 
-use super::{Authed, AuthedError, Saved, SessionStore, SessionStoreError, Tokens};
+use super::{Authed, AuthedError, Saved, SessionStore, SignInError, Tokens};
 use crate::{
     config::NetworkConfig,
     net::{
         http::{Http, HttpError, Request, Response},
-        identity::{AccountError, Directory},
-        origin,
+        identity::Directory,
         xrpc::{self, Refusal},
     },
     platform::LocalFuture,
 };
-
-/// Why signing in did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInError {
-    /// There is no such account, or it cannot be looked up.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// Handle and password do not fit.
-    #[error("the handle or the password is wrong")]
-    WrongPassword,
-    /// The account wants a second factor, which app passwords do without.
-    #[error(
-        "this account asks for a code by mail; make an app password in its settings and sign in with that"
-    )]
-    AppPasswordNeeded,
-    /// The server did not answer.
-    #[error("{pds} did not answer: {error}")]
-    Unreachable {
-        /// Which.
-        pds: String,
-        /// Why.
-        error: HttpError,
-    },
-    /// The server answered something else.
-    #[error("{pds} refused to sign you in: {message}")]
-    Refused {
-        /// Which.
-        pds: String,
-        /// In its words.
-        message: String,
-    },
-    /// The session kept belongs to a network other than the one configured.
-    #[error("the session kept here is for {pds}, which is not on this network; sign in again")]
-    OtherNetwork {
-        /// Where the session is.
-        pds: String,
-    },
-    /// The session cannot be kept.
-    #[error(transparent)]
-    Store(#[from] SessionStoreError),
-}
 
 /// A session by app password.
 pub struct Password {
@@ -130,13 +88,17 @@ impl Password {
         Ok(Rc::new(Self::over(http, account.did, store, session)))
     }
 
+    /// The session as it was kept; asks no server.
+    pub(super) fn restore(did: Did, store: Rc<dyn SessionStore>, saved: Saved) -> Self {
+        Self::over(Http::new(), did, store, saved)
+    }
+
     fn over(http: Http, did: Did, store: Rc<dyn SessionStore>, session: Saved) -> Self {
         Self { http, did, store, session: RefCell::new(session), refreshing: Mutex::new(()) }
     }
 
     fn access(&self) -> String {
-        let Tokens::Password { access, .. } = &self.session.borrow().tokens;
-        access.clone()
+        pair(&self.session.borrow()).0
     }
 
     async fn send_once(&self, request: &Request, access: &str) -> Result<Response, HttpError> {
@@ -163,6 +125,7 @@ impl Password {
         // Another process with the same session may have been quicker: a refresh token counts once.
         if let Ok(Some(saved)) = self.store.load()
             && saved.did == self.did.as_str()
+            && matches!(saved.tokens, Tokens::Password { .. })
             && saved != *self.session.borrow()
         {
             *self.session.borrow_mut() = saved;
@@ -172,8 +135,7 @@ impl Password {
         }
         let (url, refresh) = {
             let session = self.session.borrow();
-            let Tokens::Password { refresh, .. } = &session.tokens;
-            (xrpc::url(&session.pds, "com.atproto.server.refreshSession", []), refresh.clone())
+            (xrpc::url(&session.pds, "com.atproto.server.refreshSession", []), pair(&session).1)
         };
         let request =
             Request { headers: vec![], body: None, ..Request::post_json(url, &serde_json::Value::Null) };
@@ -196,6 +158,25 @@ impl Password {
             tracing::warn!(%error, "the renewed session cannot be kept");
         }
         Ok(())
+    }
+}
+
+/// The tokens for access and for refreshing.
+fn pair(session: &Saved) -> (String, String) {
+    match &session.tokens {
+        Tokens::Password { access, refresh } => (access.clone(), refresh.clone()),
+        Tokens::OAuth { .. } => unreachable!("a password session is made of a password's tokens alone"),
+    }
+}
+
+/// Tells the server that the session is over.
+pub(super) async fn revoke(session: &Saved) {
+    let url = xrpc::url(&session.pds, "com.atproto.server.deleteSession", []);
+    let request =
+        Request { headers: vec![], body: None, ..Request::post_json(url, &serde_json::Value::Null) };
+    let request = request.header("authorization", format!("Bearer {}", pair(session).1));
+    if let Err(error) = Http::new().send(request).await {
+        tracing::debug!(%error, "the server was not told about signing out");
     }
 }
 
@@ -224,42 +205,4 @@ impl Authed for Password {
     fn send(&self, request: Request) -> LocalFuture<'_, Result<Response, AuthedError>> {
         Box::pin(self.send_renewing(request))
     }
-}
-
-/// The session kept in `store`, ready to use; asks no server. `None`: nobody is signed in.
-///
-/// # Errors
-/// [`SignInError::Store`] when what is kept cannot be read, or is of another network than `config`'s.
-pub async fn restore(
-    config: &NetworkConfig,
-    store: Rc<dyn SessionStore>,
-) -> Result<Option<Rc<dyn Authed>>, SignInError> {
-    let Some(session) = store.load()? else { return Ok(None) };
-    let damaged = || SessionStoreError::Damaged { path: "of the session".into() };
-    let did = session.did.parse::<Did>().map_err(|_| damaged())?;
-    if origin::origin(&session.pds, config.reach()).is_err() {
-        return Err(SignInError::OtherNetwork { pds: session.pds });
-    }
-    Ok(Some(Rc::new(Password::over(Http::new(), did, store, session))))
-}
-
-/// Forgets the session, and tells the server if it can be reached.
-///
-/// # Errors
-/// [`SignInError::Store`] when it cannot be removed from this device.
-pub async fn sign_out(store: Rc<dyn SessionStore>) -> Result<(), SignInError> {
-    let session = store.load();
-    store.clear()?;
-    if let Ok(Some(session)) = session {
-        let Tokens::Password { refresh, .. } = &session.tokens;
-        let url = xrpc::url(&session.pds, "com.atproto.server.deleteSession", []);
-        let request =
-            Request { headers: vec![], body: None, ..Request::post_json(url, &serde_json::Value::Null) };
-        if let Err(error) =
-            Http::new().send(request.header("authorization", format!("Bearer {refresh}"))).await
-        {
-            tracing::debug!(%error, "the server was not told about signing out");
-        }
-    }
-    Ok(())
 }

@@ -35,6 +35,13 @@ pub enum Tokens {
         /// Gets a new pair; used once.
         refresh: String,
     },
+    /// Of an OAuth grant.
+    OAuth {
+        /// The redirect address that is part of the client's name.
+        redirect: String,
+        /// Keys and tokens, as the library writes them.
+        session: serde_json::Value,
+    },
 }
 
 impl std::fmt::Debug for Saved {

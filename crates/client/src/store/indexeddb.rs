@@ -11,7 +11,7 @@ use web_sys::{
     IdbTransaction,
 };
 
-use super::{Store, StoreError};
+use super::{Entry, Store, StoreError};
 use crate::platform::LocalFuture;
 
 const VERSION: u32 = 1;
@@ -75,7 +75,7 @@ impl IndexedDb {
         begin().map_err(|e| describe(&e))
     }
 
-    async fn scan_prefix(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    async fn scan_prefix(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         let range = range(prefix)?;
         let table = self.reading()?;
         // Both requests are of one transaction, so they see the same keys.
@@ -111,7 +111,7 @@ impl IndexedDb {
 }
 
 impl Store for IndexedDb {
-    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
         Box::pin(self.scan_prefix(prefix))
     }
 

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use sheaf_core::replica::StoreOp;
 
-use super::{Store, StoreError};
+use super::{Entry, Store, StoreError};
 use crate::platform::LocalFuture;
 
 /// Keeps everything in memory. Clones share it.
@@ -19,7 +19,7 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
         let map = self.0.borrow();
         let found = map.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
         let found = found.map(|(key, value)| (key.clone(), value.clone())).collect();

@@ -24,10 +24,13 @@ pub use memory::Memory;
 #[cfg(not(target_arch = "wasm32"))]
 pub use sqlite::Sqlite;
 
+/// A key and its value.
+pub type Entry = (String, Vec<u8>);
+
 /// A device's store, shared by everything open on it. Several processes or tabs may use one at the same time.
 pub trait Store {
     /// Everything whose key begins with `prefix`, by key.
-    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>>;
+    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>>;
 
     /// One value.
     fn get<'a>(&'a self, key: &'a str) -> LocalFuture<'a, Result<Option<Vec<u8>>, StoreError>>;

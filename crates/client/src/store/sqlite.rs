@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::Path, rc::Rc, time::Duration};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use sheaf_core::replica::StoreOp;
 
-use super::{Store, StoreError, end_of};
+use super::{Entry, Store, StoreError, end_of};
 use crate::platform::LocalFuture;
 
 /// How the tables look; a file with a larger number was made by a newer version.
@@ -45,7 +45,7 @@ impl Sqlite {
         Ok(Self(Rc::new(RefCell::new(connection))))
     }
 
-    fn scan_now(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    fn scan_now(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
         let connection = self.0.borrow();
         let mut statement = connection
             .prepare("SELECT key, value FROM kept WHERE key >= ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key")
@@ -90,7 +90,7 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
         Box::pin(async move { self.scan_now(prefix) })
     }
 
