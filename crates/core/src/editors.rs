@@ -82,10 +82,15 @@ impl Charter {
         record
     }
 
+    /// The record as it would be with one more intent.
+    pub fn with(&self, intent: &Intent) -> Option<DocumentRecord> {
+        apply(self.current(), intent)
+    }
+
     /// What to write now, on condition of what, and up to which intent that carries out. `None` when there is nothing to do.
     pub fn plan(&self) -> Option<(DocumentRecord, Option<Cid>, u64)> {
         let upto = self.intents.last().map(|(n, _)| *n)?;
-        Some((self.current()?, self.verified.as_ref().map(|(_, cid)| cid.clone()), upto))
+        Some((self.current()?, self.verified.as_ref().map(|(_, cid)| *cid), upto))
     }
 
     /// Whether the newest verified record already says all that is intended.

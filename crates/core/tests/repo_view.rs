@@ -12,6 +12,9 @@ use sheaf_repo::{car, car::CarLimits, did::Did, key::SigningKey, mst::KeyRange, 
 const LIMITS: CarLimits = CarLimits { max_bytes: 1 << 24, max_blocks: 10_000, max_block_bytes: 1 << 20 };
 const RANGE: &str = "dev.example.note/doc:";
 
+/// How a PDS answers.
+type Pds = dyn Fn(&FetchWhat) -> Result<Vec<u8>, FetchFailure>;
+
 /// A repo on a PDS that does as it is told, and a view of it.
 struct Scene {
     now: Timestamp,
@@ -48,11 +51,7 @@ impl Scene {
         self.settle_with(outcome, &move |what| Ok(honest(&repo, what)))
     }
 
-    fn settle_with(
-        &mut self,
-        outcome: Outcome,
-        pds: &dyn Fn(&FetchWhat) -> Result<Vec<u8>, FetchFailure>,
-    ) -> Option<Advance> {
+    fn settle_with(&mut self, outcome: Outcome, pds: &Pds) -> Option<Advance> {
         let mut advance = outcome.advance;
         let mut asks = outcome.asks;
         while let Some(ask) = asks.pop() {
@@ -276,7 +275,7 @@ fn answers_of_every_bad_kind_are_survived() {
     let repo = scene.repo.clone();
     let cut = move |what: &FetchWhat| Ok(honest(&repo, what)[..100].to_vec());
     let hangs = |_: &FetchWhat| Err(FetchFailure::TimedOut);
-    let answers: [&dyn Fn(&FetchWhat) -> Result<Vec<u8>, FetchFailure>; 4] = [&html, &empty, &cut, &hangs];
+    let answers: [&Pds; 4] = [&html, &empty, &cut, &hangs];
     for answer in answers {
         let outcome = scene.view.retry_now(scene.now, &mut scene.ids);
         assert_eq!(scene.settle_with(outcome, answer), None);

@@ -88,7 +88,7 @@ impl PresenceTable {
 
     /// They have just edited, so they are here, and their caret is where they edited. Only for edits that are made now: those
     /// read on opening a document say nothing about who is here.
-    pub fn moved_by_edit(&mut self, did: &Did, replica: &ReplicaId, caret: Sticky, now: Timestamp) {
+    pub(super) fn moved_by_edit(&mut self, did: &Did, replica: &ReplicaId, caret: Sticky, now: Timestamp) {
         if !self.present.contains_key(did) && self.present.len() >= MAX_PEOPLE {
             return;
         }

@@ -78,7 +78,6 @@ impl Replica {
             document: Document::new(client),
             waiting: WaitingRoom::default(),
             turned_away: Vec::new(),
-            clients: BTreeMap::new(),
             charter: Charter::default(),
             found: Presence::Looking,
             views: BTreeMap::new(),
@@ -96,7 +95,7 @@ impl Replica {
             own_rev: None,
             poll_at: None,
             listening: Default::default(),
-            closed: false,
+            damaged: None,
             ids: 0,
             effects: Vec::new(),
             config,
@@ -153,8 +152,9 @@ impl Replica {
                 Ok(log) => log,
                 Err(why) => {
                     tracing::error!(%replica, %why, "changes kept on this device cannot be read");
-                    self.store_trouble =
-                        Some(format!("some changes kept on this device cannot be read ({why})"));
+                    if replica == self.config.replica {
+                        self.damaged = Some(format!("changes kept on this device cannot be read ({why})"));
+                    }
                     continue;
                 }
             };
@@ -245,7 +245,6 @@ impl Replica {
     pub(super) fn close(&mut self, now: Timestamp) {
         self.own.leave(now);
         self.outbox.hurry();
-        self.closed = true;
     }
 
     // --- the store ---

@@ -40,7 +40,7 @@ pub use self::{
 use crate::{
     awareness::{OwnAwareness, PresenceTable},
     budget::WriteBudget,
-    client_id::{ClientId, ReplicaId},
+    client_id::ReplicaId,
     document::{Document, WaitingRoom},
     document_uri::DocumentUri,
     door::VettedUpdate,
@@ -78,8 +78,6 @@ pub struct Replica {
     waiting: WaitingRoom,
     /// Proved updates for which that room had no place.
     turned_away: Vec<VettedUpdate>,
-    /// Whose a client id is, as far as segments have told.
-    clients: BTreeMap<ClientId, (Did, ReplicaId)>,
     charter: Charter,
     found: Presence,
     views: BTreeMap<Did, RepoView>,
@@ -99,7 +97,8 @@ pub struct Replica {
     own_rev: Option<Tid>,
     poll_at: Option<Timestamp>,
     listening: BTreeSet<Listening>,
-    closed: bool,
+    /// This replica's own log cannot be read: going on under its name would overwrite what it published.
+    damaged: Option<String>,
     ids: u64,
     effects: Vec<Effect>,
 }
@@ -183,6 +182,9 @@ impl Replica {
     /// What the signed-in account may do.
     pub fn role(&self) -> Role {
         let Some(account) = &self.config.account else { return Role::Reader };
+        if self.damaged.is_some() {
+            return Role::Reader;
+        }
         if matches!(self.found, Presence::NotFound | Presence::UnknownFormat(_)) {
             return Role::Reader;
         }

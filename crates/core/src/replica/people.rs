@@ -35,7 +35,7 @@ impl Replica {
             document: self.found.clone(),
             role,
             unsaved: self.unstored.values().map(|batch| batch.edits.values().sum::<u64>() as usize).sum(),
-            store_trouble: self.store_trouble.clone(),
+            store_trouble: self.damaged.clone().or_else(|| self.store_trouble.clone()),
             waiting: self.outbox.waiting() as usize + self.charter.pending(),
             waiting_since: self.outbox.waiting_since(),
             published_any: published,

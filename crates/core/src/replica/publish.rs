@@ -14,8 +14,9 @@ use crate::{
     client_id::ReplicaId,
     document::Bias,
     editors::Intent,
+    extent::Extent,
     outbox::Cargo,
-    record::{self, AwarenessRecord, Caret, SegmentRecord},
+    record::{self, AwarenessRecord, Caret, FormerEditor, SegmentRecord},
     segment::SegmentPlan,
     time::Timestamp,
 };
@@ -270,9 +271,22 @@ impl Replica {
         {
             return;
         }
-        let former = self.former(&did);
+        let mut former = self.former(&did);
+        self.make_fit(&mut former);
         self.intend(Intent::RemoveEditor(former));
         self.document_changed(now);
+    }
+
+    /// A record can hold only so much about former editors. Where it grew too long to be read back, newcomers see some text
+    /// again that this editor had deleted; nothing they wrote later gets in either way.
+    fn make_fit(&self, former: &mut FormerEditor) {
+        let intended = self.charter.with(&Intent::RemoveEditor(former.clone()));
+        if intended.is_some_and(|record| record.check().is_err()) {
+            tracing::warn!(did = %former.did, "too many deletions to name: the removal accepts none of them");
+            for replica in &mut former.replicas {
+                replica.deletes = Extent::default().deletes();
+            }
+        }
     }
 
     pub(super) fn stalled(&self) -> Option<Stalled> {

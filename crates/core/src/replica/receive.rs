@@ -26,10 +26,20 @@ use crate::{
 pub(super) struct StoredSegments(BTreeMap<(Did, String), BTreeMap<Cid, VettedSegment>>);
 
 /// A segment that passed every check.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct VettedSegment {
     replica: ReplicaId,
+    /// When its author says they made its last entry.
+    made: Timestamp,
     updates: Vec<VettedUpdate>,
+}
+
+/// What came of a segment that belongs to the document.
+pub(super) struct Kept {
+    replica: ReplicaId,
+    made: Timestamp,
+    /// What the text went through.
+    shown: Vec<Splice>,
 }
 
 impl Replica {
@@ -153,7 +163,7 @@ impl Replica {
                     Ok(document) => {
                         let key = store_keys::document_record(&self.config.document);
                         ops.push(StoreOp::Put { key, value: bytes.clone() });
-                        self.accept_document(document, cid.clone());
+                        self.accept_document(document, *cid);
                         membership_changed = true;
                         None
                     }
@@ -228,14 +238,15 @@ impl Replica {
         ops: &mut Vec<StoreOp>,
         splices: &mut Vec<Splice>,
     ) -> Result<(), String> {
-        let was_known = self.stored.has_any(did);
-        let Some((replica, shown)) = self.keep_segment(did, rkey, cid, bytes, ops)? else { return Ok(()) };
+        let Some(Kept { replica, made, shown }) = self.keep_segment(did, rkey, cid, bytes, ops)? else {
+            return Ok(());
+        };
         let own = self.config.account.as_ref() == Some(did);
-        if let (false, true, Some(last)) = (own, was_known, shown.last()) {
+        if let (false, Some(last)) = (own, shown.last()) {
             // Whoever types is where they typed: no presence record is needed to know it.
             let at = Utf16Offset(last.at.0 + utf16_len(&last.insert));
             let caret = self.document.sticky(at, Bias::Before);
-            self.people.moved_by_edit(did, &replica, caret, now);
+            self.people.edited(did, &replica, made, caret, now);
         }
         splices.extend(shown);
         Ok(())
@@ -249,7 +260,7 @@ impl Replica {
         cid: &Cid,
         bytes: &[u8],
         ops: &mut Vec<StoreOp>,
-    ) -> Result<Option<(ReplicaId, Vec<Splice>)>, String> {
+    ) -> Result<Option<Kept>, String> {
         let former =
             self.charter.current().and_then(|r| r.former.into_iter().find(|former| former.did == *did));
         let Some(vetted) = vet(&self.config.document, did, rkey, bytes, former.as_ref())? else {
@@ -260,15 +271,13 @@ impl Replica {
         for older in self.stored.add(did, rkey, cid, &vetted) {
             ops.push(StoreOp::Delete { key: store_keys::segment(&self.config.document, did, rkey, &older) });
         }
-        let shown = self.apply(did, &vetted);
-        Ok(Some((vetted.replica, shown)))
+        let shown = self.apply(did, &vetted.updates);
+        Ok(Some(Kept { replica: vetted.replica, made: vetted.made, shown }))
     }
 
-    fn apply(&mut self, did: &Did, segment: &VettedSegment) -> Vec<Splice> {
-        let client = ClientId::derive(did.as_str(), &self.config.document.to_string(), &segment.replica);
-        self.clients.insert(client, (did.clone(), segment.replica.clone()));
+    fn apply(&mut self, did: &Did, updates: &[VettedUpdate]) -> Vec<Splice> {
         let mut splices = Vec::new();
-        for update in &segment.updates {
+        for update in updates {
             match self.waiting.offer(&mut self.document, update.clone()) {
                 Ok(shown) => splices.extend(shown),
                 Err(why) => {
@@ -304,7 +313,7 @@ impl Replica {
                 Err(why) => tracing::error!(%replica, %why, "a stored change of one's own is unreadable"),
             }
         }
-        self.apply(account, &VettedSegment { replica: replica.clone(), updates: vetted });
+        self.apply(account, &vetted);
     }
 
     /// A segment that was verified before the last restart.
@@ -312,7 +321,7 @@ impl Replica {
         let (Ok(did), Ok(cid)) = (did.parse::<Did>(), cid.parse::<Cid>()) else { return };
         match vet(&self.config.document, &did, rkey, bytes, None) {
             Ok(Some(vetted)) => {
-                self.apply(&did, &vetted);
+                self.apply(&did, &vetted.updates);
                 self.stored.add(&did, rkey, &cid, &vetted);
             }
             Ok(None) => {}
@@ -353,15 +362,11 @@ fn vet(
         let extent = Extent::from_parts(limit.clock, &limit.deletes).map_err(|e| e.to_string())?;
         updates = updates.iter().filter_map(|update| extent.limit(update)).collect();
     }
-    Ok(Some(VettedSegment { replica: record.replica, updates }))
+    let made = entries.last().map_or(Timestamp::EPOCH, |entry| entry.at);
+    Ok(Some(VettedSegment { replica: record.replica, made, updates }))
 }
 
 impl StoredSegments {
-    /// Whether anything of this author is known.
-    fn has_any(&self, did: &Did) -> bool {
-        self.0.range((did.clone(), String::new())..).next().is_some_and(|((author, _), _)| author == did)
-    }
-
     /// Remembers a segment and names the older versions of it that hold nothing the new one lacks.
     fn add(&mut self, did: &Did, rkey: &str, cid: &Cid, vetted: &VettedSegment) -> Vec<Cid> {
         let versions = self.0.entry((did.clone(), rkey.to_owned())).or_default();
@@ -369,13 +374,10 @@ impl StoredSegments {
         let superseded: Vec<Cid> = versions
             .iter()
             .filter(|(older, segment)| *older != cid && new.covers(&Extent::of(&segment.updates)))
-            .map(|(older, _)| older.clone())
+            .map(|(older, _)| *older)
             .collect();
         versions.retain(|older, _| !superseded.contains(older));
-        versions.insert(
-            cid.clone(),
-            VettedSegment { replica: vetted.replica.clone(), updates: vetted.updates.clone() },
-        );
+        versions.insert(*cid, vetted.clone());
         superseded
     }
 }

@@ -225,7 +225,7 @@ impl RepoView {
 
     /// Time passed.
     pub fn tick(&mut self, now: Timestamp, ids: &mut u64) -> Outcome {
-        if !self.retry_at.is_some_and(|at| at <= now) {
+        if self.retry_at.is_none_or(|at| at > now) {
             return Outcome::default();
         }
         self.retry_at = None;

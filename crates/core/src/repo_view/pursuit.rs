@@ -73,7 +73,7 @@ pub(super) enum Step {
     /// The repo is at the head already known.
     Unchanged,
     /// Everything in the ranges is proved.
-    Arrived(Arrival),
+    Arrived(Box<Arrival>),
     /// It cannot go on.
     Failed(Trouble),
 }
@@ -135,7 +135,7 @@ impl Pursuit {
         let car = car::parse(bytes, &CAR_LIMITS).map_err(|e| e.to_string())?;
         if has_head {
             let root = car.roots.first().ok_or("the proof names no commit")?;
-            self.candidates.insert(root.clone());
+            self.candidates.insert(*root);
         }
         self.blocks.extend(car.blocks);
         if self.blocks.total_bytes() > MAX_BYTES {
@@ -193,22 +193,22 @@ impl Pursuit {
             let bytes = self.blocks.get(cid).ok_or("the proof lacks its commit")?;
             let commit = Commit::parse(bytes).map_err(|e| e.to_string())?;
             if newest.as_ref().is_none_or(|(_, best)| commit.rev() > best.rev()) {
-                newest = Some((cid.clone(), commit));
+                newest = Some((*cid, commit));
             }
         }
         newest.ok_or_else(|| "no commit came with the proof".into())
     }
 
     fn walk(&mut self, commit_cid: Cid, commit: &Commit, known: &Known<'_>) -> Step {
-        let head = Head { commit: commit_cid, rev: commit.rev().clone(), data: commit.data().clone() };
+        let head = Head { commit: commit_cid, rev: commit.rev().clone(), data: *commit.data() };
         if known.complete && known.head.is_some_and(|h| h.data == head.data) {
             // The same tree under a newer signature: nothing to walk.
-            return Step::Arrived(Arrival {
+            return Step::Arrived(Box::new(Arrival {
                 head,
                 entries: known.entries.clone(),
                 nodes: known.nodes.clone(),
                 changed: vec![],
-            });
+            }));
         }
         let source = Both { new: &self.blocks, cache: known.nodes };
         let (found, nodes) = match mst::walk(commit.data(), &source, known.ranges) {
@@ -221,24 +221,21 @@ impl Pursuit {
         }
         let changed: Vec<(&String, &Cid)> =
             found.iter().filter(|(path, cid)| known.entries.get(*path) != Some(cid)).collect();
-        let missing: BTreeSet<Cid> = changed
-            .iter()
-            .filter(|(_, cid)| source.get(cid).is_none())
-            .map(|(_, cid)| (*cid).clone())
-            .collect();
+        let missing: BTreeSet<Cid> =
+            changed.iter().filter(|(_, cid)| source.get(cid).is_none()).map(|(_, cid)| *(*cid)).collect();
         if !missing.is_empty() {
             return self.ask_for(missing);
         }
         let changed = changed
             .into_iter()
-            .filter_map(|(path, cid)| Some((path.clone(), cid.clone(), source.get(cid)?.to_vec())))
+            .filter_map(|(path, cid)| Some((path.clone(), *cid, source.get(cid)?.to_vec())))
             .collect();
         let mut kept = Blocks::default();
         for cid in &nodes {
             kept.copy_from(known.nodes, cid);
             kept.copy_from(&self.blocks, cid);
         }
-        Step::Arrived(Arrival { head, entries: found, nodes: kept, changed })
+        Step::Arrived(Box::new(Arrival { head, entries: found, nodes: kept, changed }))
     }
 
     fn ask_for(&mut self, cids: BTreeSet<Cid>) -> Step {

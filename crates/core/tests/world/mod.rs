@@ -309,7 +309,7 @@ impl World {
             return Err(failure.clone());
         }
         let path = format!("{collection}/{rkey}");
-        let present: Option<Cid> = account.repo.get(&path).map(|(cid, _)| cid.clone());
+        let present: Option<Cid> = account.repo.get(&path).map(|(cid, _)| *cid);
         match swap {
             Some(Swap::Absent) if present.is_some() => return Err(WriteFailure::SwapMismatch),
             Some(Swap::Cid(expected)) if present != Some(expected) => return Err(WriteFailure::SwapMismatch),
