@@ -30,6 +30,9 @@ impl FromStr for Nsid {
     type Err = NsidError;
 
     fn from_str(text: &str) -> Result<Self, NsidError> {
+        if text.len() > MAX_BYTES {
+            return Err(NsidError);
+        }
         let segments: Vec<&str> = text.split('.').collect();
         let domain = |label: &&str| {
             (1..=63).contains(&label.len())
@@ -37,8 +40,7 @@ impl FromStr for Nsid {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        let valid = text.len() <= MAX_BYTES
-            && segments.len() >= 3
+        let valid = segments.len() >= 3
             && segments[..segments.len() - 1].iter().all(domain)
             && segments[0].starts_with(|c: char| c.is_ascii_alphabetic())
             && segments.last().is_some_and(|name| {

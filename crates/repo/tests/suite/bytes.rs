@@ -129,9 +129,14 @@ fn cars_that_are_none() {
     // CIDs of other kinds, or not there.
     let v0 = [&[0x12, 0x20][..], cid.hash().digest(), &bytes].concat();
     let dag_pb = [&[0x01, 0x70][..], &cid.to_bytes()[2..], &bytes].concat();
-    let long_form = [&[0x01, 0xf1, 0x00][..], &cid.to_bytes()[2..], &bytes].concat();
+    // Each of a CID's four numbers, version, codec, hash and length, written longer than it need be.
+    let long_forms = (0..4).map(|n| {
+        let cid = cid.to_bytes();
+        [&cid[..n], &[cid[n] | 0x80, 0x00], &cid[n + 1..], &bytes].concat()
+    });
     let identity = [&[0x01, 0x71, 0x00, bytes.len() as u8][..], &bytes].concat();
-    for bad in [vec![], vec![0x01], v0, dag_pb, long_form, identity, cid.to_bytes()[..35].to_vec()] {
+    let others = [vec![], vec![0x01], v0, dag_pb, identity, cid.to_bytes()[..35].to_vec()];
+    for bad in others.into_iter().chain(long_forms) {
         assert_eq!(refused(&with(&section(&bad))), CarError::BadCid);
     }
     assert_eq!(refused(&with(&section(&cid.to_bytes()))), CarError::WrongBlock(WrongBlock { cid }));
