@@ -14,7 +14,7 @@ use sheaf_repo::{did::Did, tid::Tid};
 
 use crate::{
     config::NetworkConfig,
-    driver::{self, Open, World},
+    driver::{self, Change, Open, World},
     handle::DocumentHandle,
     library::{self, LibraryEntry, LibraryError, Notes},
     net::{
@@ -88,7 +88,7 @@ impl Client {
         let did = parts.account.as_ref().map(|account| account.did().clone());
         let name = parts.name.or_else(|| parts.account.as_ref().and_then(|account| account.handle()));
         let world = World {
-            directory: Directory::new(parts.config.clone(), http.clone()),
+            directory: Directory::new(parts.config.clone(), http.clone()).remembering(parts.store.clone()),
             http,
             store: parts.store,
             account: RefCell::new(parts.account),
@@ -130,7 +130,7 @@ impl Client {
         self.for_each_open(|open| open.online(online));
     }
 
-    fn for_each_open(&self, act: impl Fn(&Open)) {
+    fn for_each_open(&self, mut act: impl FnMut(&Open)) {
         let open: Vec<Rc<Open>> = self.0.open.borrow().iter().filter_map(Weak::upgrade).collect();
         open.iter().filter(|open| !open.closed.get()).for_each(|open| act(open));
     }
@@ -166,12 +166,13 @@ impl Client {
         for prefix in Replica::store_prefixes(&config) {
             stored.extend(world.store.scan(&prefix).await?);
         }
+        let notes = Notes::begin(&*world.store, did.clone(), uri).await?;
         let now = platform::now();
-        let (replica, effects) = match create {
+        let opened = match create {
             Some(title) => Replica::create(config, title, stored, now),
             None => Replica::open(config, stored, now),
         };
-        Ok(self.run(uri, replica, effects, slot))
+        Ok(self.run(uri, opened, slot, notes))
     }
 
     fn replica_config(&self, uri: &DocumentUri, slot: Option<&Slot>) -> ReplicaConfig {
@@ -189,21 +190,20 @@ impl Client {
     fn run(
         &self,
         uri: &DocumentUri,
-        replica: Replica,
-        effects: Vec<Effect>,
+        (replica, effects): (Replica, Vec<Effect>),
         slot: Option<Slot>,
+        notes: Notes,
     ) -> DocumentHandle {
         let world = &self.0.world;
         let (listener, heard, listening) =
             doorbell::doorbell(self.0.config.jetstream.clone(), world.store.clone());
         let (open, inner) = Open::new(uri.clone(), replica, effects, world.clone(), slot, (listener, heard));
-        let notes = Notes::new(self.0.did.clone());
         notes.take(&open);
         let weak = Rc::downgrade(&open);
-        open.subscribe(Rc::new(RefCell::new(move |change| {
-            if let (driver::Change::Refresh, Some(open)) = (change, weak.upgrade()) {
-                notes.take(&open);
-            }
+        open.subscribe(Rc::new(RefCell::new(move |change| match (change, weak.upgrade()) {
+            (Change::Show(_), _) => notes.touch(),
+            (Change::Refresh, Some(open)) => notes.take(&open),
+            (Change::Refresh, None) => {}
         })));
         platform::spawn(driver::run(open.clone(), inner, listening));
         if !self.0.online.get() {
@@ -228,7 +228,8 @@ impl Client {
     /// # Errors
     /// [`StoreError`] when the device's store does not work.
     pub async fn documents(&self) -> Result<Vec<LibraryEntry>, StoreError> {
-        library::list(&*self.0.world.store, self.0.did.as_ref()).await
+        let list = library::list(&*self.0.world.store, self.0.did.as_ref()).await?;
+        Ok(self.as_open_now(list))
     }
 
     /// The same list after asking the account's repo for documents made or shared elsewhere.
@@ -238,9 +239,23 @@ impl Client {
     pub async fn refresh_documents(&self) -> Result<Vec<LibraryEntry>, LibraryError> {
         let account = self.0.world.account.borrow().clone();
         match account {
-            Some(account) => library::refresh(&self.0.world, account.did(), &account.pds()).await,
+            Some(account) => {
+                let list = library::refresh(&self.0.world, account.did(), &account.pds()).await?;
+                Ok(self.as_open_now(list))
+            }
             None => Ok(self.documents().await?),
         }
+    }
+
+    /// What is open knows best how much of it waits.
+    fn as_open_now(&self, mut list: Vec<LibraryEntry>) -> Vec<LibraryEntry> {
+        self.for_each_open(|open| {
+            let status = open.replica.borrow().status(platform::now());
+            for entry in list.iter_mut().filter(|entry| entry.uri == open.uri) {
+                entry.waiting = status.waiting + status.unsaved;
+            }
+        });
+        list
     }
 
     /// Erases a document from this device. It stays in its editors' repos.

@@ -3,14 +3,18 @@
 //! The list is for finding one's way; it proves nothing. A document's text and title, once it is open, come from its
 //! editors' signed repos.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sheaf_core::{
     document_uri::DocumentUri,
     record::{self, AWARENESS, DOCUMENT, MAX_EDITORS},
-    replica::{FetchFailure, StoreOp},
+    replica::{FetchFailure, Presence, Status, StoreOp},
     time::Timestamp,
 };
 use sheaf_repo::did::Did;
@@ -118,52 +122,75 @@ fn put(account: Option<&Did>, uri: &DocumentUri, kept: &Kept) -> StoreOp {
 
 // --- what an open document tells ---
 
-/// Keeps an open document's entry up to date: when it is opened, whenever something in the list would read differently,
-/// and when it closes.
+/// Keeps an open document's entry up to date: when it is opened, and whenever something in the list would read
+/// differently.
 pub(crate) struct Notes {
     account: Option<Did>,
-    last: RefCell<Option<(Kept, usize)>>,
+    opened_at: Timestamp,
+    /// As the list had it before.
+    last: RefCell<Option<Kept>>,
+    written: Cell<bool>,
+    touched: Cell<bool>,
 }
 
 impl Notes {
-    pub(crate) fn new(account: Option<Did>) -> Self {
-        Self { account, last: RefCell::new(None) }
+    /// Notes for a document that is being opened.
+    pub(crate) async fn begin(
+        store: &dyn Store,
+        account: Option<Did>,
+        uri: &DocumentUri,
+    ) -> Result<Self, StoreError> {
+        let key = format!("{}{uri}", prefix(account.as_ref()));
+        let last = store.get(&key).await?.and_then(|kept| serde_json::from_slice(&kept).ok());
+        let (last, opened_at) = (RefCell::new(last), platform::now());
+        Ok(Self { account, opened_at, last, written: Cell::new(false), touched: Cell::new(false) })
     }
 
-    /// Writes the entry down if it reads differently by more than the time, or if it has not been for a minute.
+    /// The text has changed.
+    pub(crate) fn touch(&self) {
+        self.touched.set(true);
+    }
+
+    /// Writes the entry down if it reads differently, by more than the minute.
     pub(crate) fn take(&self, open: &Open) {
         const MINUTE: Duration = Duration::from_secs(60);
         let now = platform::now();
-        let (title, with, status, length) = {
+        let (title, status) = {
             let replica = open.replica.borrow();
-            let status = replica.status(now);
-            let others = status.editors.iter().filter(|editor| Some(&editor.did) != self.account.as_ref());
-            let with: Vec<String> = others
-                .take(MAX_NAMED)
-                .map(|editor| editor.handle.clone().unwrap_or_else(|| editor.did.to_string()))
-                .collect();
-            (replica.title(), with, status, replica.text().len())
+            (replica.title(), replica.status(now))
         };
-        if status.document != sheaf_core::replica::Presence::Here {
+        if status.document != Presence::Here {
             return;
         }
         let mut last = self.last.borrow_mut();
         let waiting = status.waiting + status.unsaved;
-        let (updated_at, opened_at) = match &*last {
-            None => (now, Some(now)),
-            Some((kept, before)) => (if *before == length { kept.updated_at } else { now }, kept.opened_at),
-        };
-        let kept = Kept { title, updated_at, opened_at, with, waiting };
-        let tells_more = last.as_ref().is_none_or(|(before, _)| {
-            before.title != kept.title
-                || before.with != kept.with
-                || (before.waiting == 0) != (kept.waiting == 0)
-                || kept.updated_at.saturating_since(before.updated_at) >= MINUTE
-        });
+        let changed = self.touched.replace(false) || status.unsaved > 0;
+        let updated_at = last.as_ref().filter(|_| !changed).map_or(now, |last| last.updated_at);
+        let with = with(&status, self.account.as_ref(), last.as_ref());
+        let kept = Kept { title, updated_at, opened_at: Some(self.opened_at), with, waiting };
+        let tells_more = !self.written.get()
+            || last.as_ref().is_none_or(|last| {
+                last.title != kept.title
+                    || last.with != kept.with
+                    || (last.waiting == 0) != (kept.waiting == 0)
+                    || kept.updated_at.saturating_since(last.updated_at) >= MINUTE
+            });
         if tells_more {
+            self.written.set(true);
             open.keep(vec![put(self.account.as_ref(), &open.uri, &kept)]);
-            *last = Some((kept, length));
+            *last = Some(kept);
         }
+    }
+}
+
+/// The other people, by handle. While nobody can be asked for handles, those known from before are as good.
+fn with(status: &Status, account: Option<&Did>, last: Option<&Kept>) -> Vec<String> {
+    let others: Vec<_> = status.editors.iter().filter(|e| Some(&e.did) != account).take(MAX_NAMED).collect();
+    match last {
+        Some(last) if last.with.len() == others.len() && others.iter().any(|e| e.handle.is_none()) => {
+            last.with.clone()
+        }
+        _ => others.iter().map(|e| e.handle.clone().unwrap_or_else(|| e.did.to_string())).collect(),
     }
 }
 

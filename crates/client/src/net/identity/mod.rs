@@ -6,17 +6,18 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use sheaf_core::{
-    replica::{Identity, ResolveFailure},
+    replica::{Identity, ResolveFailure, StoreOp},
     time::Timestamp,
 };
-use sheaf_repo::{did::Did, handle::Handle};
+use sheaf_repo::{did::Did, handle::Handle, key::VerifyingKey};
 
 use super::{
     http::{Http, HttpError, Request},
     xrpc,
 };
-use crate::{config::NetworkConfig, platform};
+use crate::{config::NetworkConfig, platform, store::SharedStore};
 
 mod document;
 mod handle;
@@ -83,6 +84,17 @@ pub struct Directory {
     config: Rc<NetworkConfig>,
     http: Http,
     known: Rc<RefCell<BTreeMap<Did, Known>>>,
+    /// For what was known the last time the program ran.
+    store: Option<SharedStore>,
+}
+
+/// What is kept of an identity, as JSON under `identity/{did}`.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    handle: Option<String>,
+    pds: String,
+    /// As a did:key.
+    key: String,
 }
 
 /// The most identities remembered; far above the editors of all documents one person has open.
@@ -91,7 +103,15 @@ const MAX_KNOWN: usize = 1000;
 impl Directory {
     /// A directory that knows nobody yet.
     pub fn new(config: NetworkConfig, http: Http) -> Self {
-        Self { config: Rc::new(config), http, known: Rc::default() }
+        Self { config: Rc::new(config), http, known: Rc::default(), store: None }
+    }
+
+    /// Keeps what it learns in `store` too, for days on which the directory is out of reach. Keys change seldom, and when
+    /// one has, its repo's signature does not fit and core asks for a fresh answer.
+    #[must_use]
+    pub fn remembering(mut self, store: SharedStore) -> Self {
+        self.store = Some(store);
+        self
     }
 
     /// Who this DID is: its PDS, its signing key, and its handle if that can be checked soon. `fresh` asks again even if
@@ -108,7 +128,13 @@ impl Directory {
         {
             return Ok(identity.clone());
         }
-        let document = self.document(did).await?;
+        let document = match self.document(did).await {
+            Err(ResolveFailure::Unreachable(reason)) if !fresh => {
+                let kept = self.kept(did).await;
+                return kept.ok_or(ResolveFailure::Unreachable(reason));
+            }
+            answer => answer?,
+        };
         let claimed = document.claimed_handle.clone();
         let before = known.and_then(|(_, identity)| identity.handle);
         let handle = match claimed {
@@ -118,12 +144,37 @@ impl Directory {
             None => None,
         };
         let identity = Identity { did: did.clone(), handle, pds: document.pds, key: document.key };
+        self.keep(&identity).await;
         let mut known = self.known.borrow_mut();
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
         known.insert(did.clone(), Known { at: now, identity: identity.clone() });
         Ok(identity)
+    }
+
+    /// Who this was when the directory last answered.
+    async fn kept(&self, did: &Did) -> Option<Identity> {
+        let kept = self.store.as_ref()?.get(&format!("identity/{did}")).await.ok()??;
+        let kept: Kept = serde_json::from_slice(&kept).ok()?;
+        let handle = kept.handle.and_then(|handle| handle.parse().ok());
+        let key = VerifyingKey::from_did_key(&kept.key).ok()?;
+        tracing::info!(%did, "the directory is out of reach; going on with what it said last");
+        Some(Identity { did: did.clone(), handle, pds: kept.pds, key })
+    }
+
+    async fn keep(&self, identity: &Identity) {
+        let Some(store) = &self.store else { return };
+        let handle = identity.handle.as_ref().map(ToString::to_string);
+        let kept = Kept { handle, pds: identity.pds.clone(), key: identity.key.to_did_key() };
+        let value = serde_json::to_vec(&kept).expect("strings are always JSON");
+        let key = format!("identity/{}", identity.did);
+        // Written only when it is news: most looks at the directory are not.
+        if store.get(&key).await.ok().flatten().as_ref() != Some(&value)
+            && let Err(error) = store.write(vec![StoreOp::Put { key, value }]).await
+        {
+            tracing::debug!(%error, "an identity is not kept");
+        }
     }
 
     /// Finds an account by a handle (with or without `@`) or a DID, as a person types it.
