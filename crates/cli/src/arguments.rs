@@ -1,0 +1,204 @@
+//! What can be said on the command line.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, Parser, Subcommand};
+use sheaf_core::document_uri::DocumentUri;
+
+/// Documents that several people write at once, kept in their own atproto accounts.
+///
+/// Documents are public: anyone who has the address can read them.
+#[derive(Parser)]
+#[command(name = "sheaf", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  something went wrong that none of the others names
+  2  the command line is wrong
+  3  nobody is signed in, or the session is over: `sheaf login`
+  4  there is no such account or document
+  5  your account may not do this
+  6  the network is away; what was written is saved on this device and goes out with the
+     next command on that document
+
+Examples:
+  sheaf login alice.example
+  sheaf new 'Field notes' --from notes.md
+  date | sheaf append at://did:plc:.../dev.sheaf.document/...
+  sheaf cat at://did:plc:.../dev.sheaf.document/... > notes.md
+
+$RUST_LOG (such as sheaf_client=debug) writes a log to standard error.";
+
+/// Which network, and where this device keeps things.
+#[derive(Args)]
+pub(crate) struct DeviceArguments {
+    /// The directory of accounts, where it is not the public one
+    #[arg(long, global = true, value_name = "URL", env = "SHEAF_PLC")]
+    pub(crate) plc: Option<String>,
+    /// A server that resolves handles, where DNS does not
+    #[arg(long, global = true, value_name = "URL", env = "SHEAF_HANDLE_RESOLVER")]
+    pub(crate) handle_resolver: Option<String>,
+    /// A Jetstream to listen to; may be given several times
+    #[arg(long, global = true, value_name = "URL", env = "SHEAF_JETSTREAM", value_delimiter = ',')]
+    pub(crate) jetstream: Vec<String>,
+    /// Where this device keeps documents and the session
+    #[arg(long, global = true, value_name = "DIR", env = "SHEAF_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Say nothing but what goes wrong
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Sign in, in the browser on your account's own server or with an app password
+    Login(Login),
+    /// Sign out; what was written stays, here and where it is published
+    Logout,
+    /// Print who is signed in
+    Whoami(Json),
+    /// Make a document and print its address
+    New(New),
+    /// List your documents and those you take part in
+    List(Json),
+    /// Print a document's text, verified; needs no account
+    Cat(Cat),
+    /// Add standard input to the end of a document
+    Append(Append),
+    /// Let somebody write in a document of yours
+    Share(Share),
+}
+
+#[derive(Args)]
+pub(crate) struct Json {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Login {
+    /// Your handle, such as alice.example; asked for if it is left out
+    pub(crate) handle: Option<String>,
+    /// Ask for an app password instead of opening the browser; $SHEAF_APP_PASSWORD answers without being asked
+    #[arg(long)]
+    pub(crate) app_password: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct New {
+    /// What it is called
+    pub(crate) title: String,
+    /// Begin with this file's text
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Cat {
+    /// The document: an at:// address or a link of the app
+    #[arg(value_parser = document)]
+    pub(crate) uri: DocumentUri,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Append {
+    /// The document: an at:// address or a link of the app
+    #[arg(value_parser = document)]
+    pub(crate) uri: DocumentUri,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Args)]
+pub(crate) struct Share {
+    /// The document: an at:// address or a link of the app
+    #[arg(value_parser = document)]
+    pub(crate) uri: DocumentUri,
+    /// Who may write from now on
+    pub(crate) handle: String,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Args)]
+pub(crate) struct Patience {
+    /// How long to wait for the network, in seconds; for reading and again for publishing
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    wait: u32,
+}
+
+impl Patience {
+    /// When patience is at an end if it begins now.
+    pub(crate) fn from_now(&self) -> Deadline {
+        Deadline(Instant::now() + Duration::from_secs(self.wait.into()))
+    }
+}
+
+/// Until when to wait for the network.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// How long that is from now.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// An `at://` address, or a link of the app, whose last two parts are owner and key.
+fn document(text: &str) -> Result<DocumentUri, String> {
+    let Some((_, path)) = text.split_once("#/d/") else {
+        return text
+            .parse::<DocumentUri>()
+            .map_err(|error| format!("{error}, and not a link of the app either"));
+    };
+    // Some programs escape colons when a link is passed on.
+    let path = path.replace("%3A", ":").replace("%3a", ":");
+    path.split_once('/')
+        .and_then(|(owner, key)| Some(DocumentUri::new(owner.parse().ok()?, &key.parse().ok()?)))
+        .ok_or_else(|| "this link does not lead to a document; it may have been cut off".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_document_is_named_by_its_address_or_by_a_link() {
+        let uri = "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/dev.sheaf.document/3jzfcijpj2z2a";
+        let link = "https://sheaf.example/app/#/d/did:plc:ewvi7nxzyoun6zhxrhs64oiz/3jzfcijpj2z2a";
+        assert_eq!(document(uri).unwrap().to_string(), uri);
+        assert_eq!(document(link).unwrap().to_string(), uri);
+        assert_eq!(document(&link.replace("did:plc:", "did%3Aplc%3A")).unwrap().to_string(), uri);
+        for wrong in
+            ["", "notes.md", "at://alice.test/dev.sheaf.document/3jzfcijpj2z2a", "https://x/#/d/nobody"]
+        {
+            assert!(document(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `new`, `list`, `cat`, `append`, `share`.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use serde_json::json;
+use sheaf_client::{DocumentHandle, LibraryError};
+use sheaf_core::{
+    record::MAX_EDITORS,
+    replica::{Presence, Role},
+    text::{Splice, Utf16Offset, utf16_len},
+};
+
+use crate::{
+    arguments::{Append, Cat, New, Share},
+    device::Device,
+    failure::Failure,
+    output,
+    waiting::{open, published, up_to_date},
+};
+
+/// The most text taken from a file or from standard input, in bytes.
+const MAX_INPUT: u64 = 8 * 1024 * 1024;
+
+pub(crate) async fn new(device: &Device, new: New) -> Result<(), Failure> {
+    // Read first: nothing should be made when the file is not there.
+    let text = match &new.from {
+        Some(path) => {
+            let file = std::fs::File::open(path);
+            let file = file.map_err(|error| Failure::Other(format!("{}: {error}", path.display())))?;
+            read(file, &path.display().to_string())?
+        }
+        None => String::new(),
+    };
+    let client = device.signed_in().await?;
+    let document = client.create(&new.title).await?;
+    add(&document, &text);
+    let (uri, title) = (document.uri().clone(), document.title());
+    let outcome = published(device, document, new.patience.from_now()).await;
+    // It exists on this device whatever became of the network, so its address is printed either way.
+    if new.json.json {
+        let value = json!({ "uri": uri.to_string(), "title": title, "published": outcome.is_ok() });
+        output::line(&value.to_string())?;
+    } else {
+        output::line(&uri.to_string())?;
+    }
+    outcome
+}
+
+pub(crate) async fn list(device: &Device, as_json: bool) -> Result<(), Failure> {
+    let client = device.signed_in().await?;
+    let (entries, incomplete) = match client.refresh_documents().await {
+        Ok(entries) => (entries, None),
+        Err(error @ LibraryError::Fetch(_)) => (client.documents().await?, Some(Failure::from(error))),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in &entries {
+        if as_json {
+            let value = json!({
+                "uri": entry.uri.to_string(),
+                "title": entry.title,
+                "updatedAt": entry.updated_at.to_rfc3339(),
+                "with": entry.with,
+                "shared": entry.shared,
+                "waiting": entry.waiting,
+            });
+            output::line(&value.to_string())?;
+        } else {
+            let day = entry.updated_at.to_rfc3339();
+            output::line(&format!("{}  {}  {}", entry.uri, day.get(..10).unwrap_or(&day), entry.title))?;
+        }
+    }
+    incomplete.map_or(Ok(()), Err)
+}
+
+pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
+    let client = device.client().await?;
+    let deadline = cat.patience.from_now();
+    let document = open(&client, &cat.uri, deadline).await?;
+    let mut outcome = up_to_date(&document, deadline).await;
+    let status = document.status();
+    if status.document == Presence::Deleted {
+        outcome = Err(deleted());
+    }
+    if cat.json.json {
+        let value = json!({
+            "uri": cat.uri.to_string(),
+            "title": document.title(),
+            "text": document.text(),
+            "editors": status.editors.iter().map(|editor| json!({
+                "did": editor.did.to_string(),
+                "handle": editor.handle,
+                "owner": editor.is_owner,
+                "rev": editor.rev.as_ref().map(ToString::to_string),
+                "trouble": editor.trouble.as_ref().map(ToString::to_string),
+            })).collect::<Vec<_>>(),
+            "waiting": status.waiting,
+            "complete": outcome.is_ok(),
+        });
+        output::line(&value.to_string())?;
+    } else {
+        output::text(&document.text())?;
+    }
+    document.close().await;
+    outcome
+}
+
+pub(crate) async fn append(device: &Device, append: Append) -> Result<(), Failure> {
+    let client = device.signed_in().await?;
+    if std::io::stdin().is_terminal() {
+        device.say("Write what is to be added; Ctrl-D on an empty line ends it.");
+    }
+    let text = read(std::io::stdin().lock(), "standard input")?;
+    let deadline = append.patience.from_now();
+    let document = open(&client, &append.uri, deadline).await?;
+    // The end of the text is where it ends for everyone, as far as the others' servers answer.
+    let looked = up_to_date(&document, deadline).await;
+    may_write(&document, looked)?;
+    add(&document, &text);
+    published(device, document, append.patience.from_now()).await
+}
+
+pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> {
+    let client = device.signed_in().await?;
+    if client.account().as_ref() != Some(share.uri.owner()) {
+        return Err(Failure::NotAllowed("only the owner of a document can share it".into()));
+    }
+    let account = client.find_account(&share.handle).await?;
+    let name = account.handle.as_ref().map_or_else(|| account.did.to_string(), ToString::to_string);
+    let document = open(&client, &share.uri, share.patience.from_now()).await?;
+    may_write(&document, Ok(()))?;
+    let known = document.editors().contains(&account.did);
+    if !known {
+        document.add_editor(account.did.clone());
+        if !document.editors().contains(&account.did) {
+            return Err(Failure::Other(format!("a document has at most {MAX_EDITORS} editors")));
+        }
+    }
+    published(device, document, share.patience.from_now()).await?;
+    device.say(&if known { format!("{name} may write already.") } else { format!("{name} may write now.") });
+    Ok(())
+}
+
+/// Whether the account may write here, given how looking for the newest state went.
+fn may_write(document: &DocumentHandle, looked: Result<(), Failure>) -> Result<(), Failure> {
+    if document.status().document == Presence::Deleted {
+        return Err(deleted());
+    }
+    match (document.role(), looked) {
+        (Role::Owner | Role::Editor, _) => Ok(()),
+        (Role::Reader, Err(away)) => Err(away),
+        (Role::Reader, Ok(())) => Err(Failure::NotAllowed(
+            "you are not an editor of this document: ask its owner to share it with you".into(),
+        )),
+    }
+}
+
+fn deleted() -> Failure {
+    Failure::NotFound("the owner has deleted this document; what this device has of it stays here".into())
+}
+
+fn add(document: &DocumentHandle, text: &str) {
+    if !text.is_empty() {
+        let at = Utf16Offset(utf16_len(&document.text()));
+        document.edit(vec![Splice { at, delete: 0, insert: text.to_owned() }]);
+    }
+}
+
+fn read(input: impl std::io::Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_INPUT + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::Other(format!("{name} cannot be read: {error}")))?;
+    if bytes.len() as u64 > MAX_INPUT {
+        return Err(Failure::Other(format!("{name} holds more than {} MB of text", MAX_INPUT / 1024 / 1024)));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::Other(format!("{name} is not UTF-8 text")))
+}
+
+/// So many changes, and whether that is one or several.
+pub(crate) fn changes(n: usize) -> String {
+    if n == 1 { "1 change is".into() } else { format!("{n} changes are") }
+}
