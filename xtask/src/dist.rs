@@ -15,15 +15,15 @@ pub(crate) struct Options {
     /// The address the app will be at, such as https://sheaf.example or https://example.org/sheaf: OAuth needs to know.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Where to put the folder `app` and the binary `sheaf`.
-    #[arg(long, value_name = "DIR", default_value = "dist")]
-    out: PathBuf,
+    /// Where to put the folder `app` and the binary `sheaf`; `dist` in the repository if not said.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let origin = options.origin.as_deref().map(checked).transpose()?;
     let built = web::build(web::Flavour::Public)?;
-    let out = root().join(&options.out);
+    let out = options.out.clone().unwrap_or_else(|| root().join("dist"));
     let app = out.join("app");
     if app.exists() {
         fs::remove_dir_all(&app).with_context(|| format!("{} cannot be replaced", app.display()))?;

@@ -229,3 +229,77 @@ fn free_port() -> Result<u16> {
     }
     bail!("no free port was found on 127.0.0.1 between 12000 and 32000")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn complaint(directory: &Path, pdses: usize) -> String {
+        match Directory::open(Some(directory), pdses) {
+            Ok(_) => panic!("it was opened"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_the_owners_alone_and_there_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("new/network");
+        let (directory, mut saved) = Directory::open(Some(&path), 2).unwrap();
+        assert!(directory.is_fresh());
+        let account = SavedAccount {
+            pds: 1,
+            handle: "alice.test".into(),
+            did: "did:plc:a".into(),
+            password: "secret".into(),
+        };
+        saved.accounts.push(account);
+        directory.save(&saved).unwrap();
+        let mode = |name: &str| path.join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(""), mode("network.json")), (0o700, 0o600));
+        assert!(complaint(&path, 2).contains("already running"));
+
+        drop(directory);
+        let (directory, again) = Directory::open(Some(&path), 2).unwrap();
+        assert!(!directory.is_fresh());
+        assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&saved).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_said_in_a_sentence() {
+        let kept = tempfile::tempdir().unwrap();
+        let (directory, saved) = Directory::open(Some(kept.path()), 1).unwrap();
+        drop(directory);
+        assert!(complaint(kept.path(), 3).contains("holds a network of 1 PDSes, not 3"));
+        let port = saved.plc_port;
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(complaint(kept.path(), 1).contains(&format!("port {port}")));
+        drop(taken);
+        fs::write(kept.path().join("network.json"), b"{").unwrap();
+        assert!(complaint(kept.path(), 1).contains("is damaged"));
+    }
+
+    #[test]
+    fn every_network_has_secrets_of_its_own() {
+        let (first, second) = (Saved::new(1).unwrap(), Saved::new(1).unwrap());
+        assert_eq!(first.pdses[0].jwt_secret.len(), 64);
+        for (one, other) in [
+            (&first.pdses[0].jwt_secret, &second.pdses[0].jwt_secret),
+            (&first.pdses[0].plc_rotation_key, &second.pdses[0].plc_rotation_key),
+            (&first.pdses[0].admin_password, &second.pdses[0].admin_password),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_with_its_network() {
+        let (directory, _) = Directory::open(None, 1).unwrap();
+        let path = directory.path.clone();
+        assert!(path.join("network.json").exists());
+        drop(directory);
+        assert!(!path.exists());
+    }
+}

@@ -178,7 +178,8 @@ async fn a_proxy_stands_at_the_address_everyone_knows() {
     assert_eq!(session.query("com.atproto.repo.getRecord", &query).await.unwrap()["value"], record);
 
     // The firehose comes through as well, until it is cut.
-    let firehose = network.pds(0).url().replace("http", "ws") + "/xrpc/com.atproto.sync.subscribeRepos?cursor=0";
+    let firehose =
+        network.pds(0).url().replace("http", "ws") + "/xrpc/com.atproto.sync.subscribeRepos?cursor=0";
     let (mut frames, _) = connect_async(firehose).await.unwrap();
     assert!(matches!(frames.next().await, Some(Ok(Message::Binary(_)))));
     proxy.cut_streams();

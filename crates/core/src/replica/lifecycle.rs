@@ -40,13 +40,7 @@ impl Replica {
     ) -> (Replica, Vec<Effect>) {
         let mut replica = Replica::empty(config, now);
         replica.load(stored, now);
-        replica.follow_editors(now);
-        replica.look_again(now);
-        replica.schedule_poll(now);
-        replica.publish(now);
-        replica.refresh();
-        let effects = std::mem::take(&mut replica.effects);
-        (replica, effects)
+        replica.begin(now)
     }
 
     /// A new document of the signed-in account. It needs no network: it is published as soon as there is one.
@@ -60,13 +54,18 @@ impl Replica {
         replica.load(stored, now);
         replica.found = Presence::Here;
         replica.intend(Intent::Create { title: crate::record::clean_title(title), at: now });
-        replica.follow_editors(now);
-        replica.look_again(now);
-        replica.schedule_poll(now);
-        replica.publish(now);
-        replica.refresh();
-        let effects = std::mem::take(&mut replica.effects);
-        (replica, effects)
+        replica.begin(now)
+    }
+
+    /// Goes and looks for what there is, now that everything the device knows is in.
+    fn begin(mut self, now: Timestamp) -> (Replica, Vec<Effect>) {
+        self.follow_editors(now);
+        self.look_again(now);
+        self.schedule_poll(now);
+        self.publish(now);
+        self.refresh();
+        let effects = std::mem::take(&mut self.effects);
+        (self, effects)
     }
 
     fn empty(config: ReplicaConfig, now: Timestamp) -> Replica {
