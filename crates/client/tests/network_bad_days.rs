@@ -207,7 +207,7 @@ fn sessions_renew_themselves_and_end_when_they_cannot() {
         eventually(&document, "sign in again", |d| d.status().stalled == Some(Stalled::SignInAgain)).await;
         document.close().await;
 
-        session::sign_out(sessions.clone()).await?;
+        session::sign_out(&config, sessions.clone()).await?;
         assert!(session::restore(&config, sessions.clone()).await?.is_none());
         let wrong = Password::sign_in(&config, "alice.test", "wrong", sessions.clone()).await;
         assert!(matches!(wrong, Err(SignInError::WrongPassword)), "{wrong:?}");
@@ -340,6 +340,45 @@ fn one_editors_server_away_leaves_the_others_writing() {
         published(&his).await;
         hers.close().await;
         his.close().await;
+        network.stop().await
+    });
+}
+
+#[test]
+fn without_the_directory_what_it_said_last_is_good_enough() {
+    run(async {
+        let network = Network::builder().start().await?;
+        let whole = config(&network);
+        let account = network.create_account("alice.test").await?;
+        let store = Rc::new(sheaf_client::store::Memory::new());
+        let session = signed_in(&whole, &account).await;
+        let alice = support::client_on(&whole, Some(session.clone()), store.clone());
+        let document = alice.create("Notes").await?;
+        append(&document, "one ");
+        published(&document).await;
+        let uri = document.uri().clone();
+        document.close().await;
+
+        // The same device, on a day when neither the directory nor the resolver of handles answers.
+        let away = sheaf_client::config::NetworkConfig {
+            plc: "http://localhost:1".into(),
+            handle_resolver: Some("http://localhost:1".into()),
+            ..whole.clone()
+        };
+        let document = support::client_on(&away, Some(session), store).open(&uri).await?;
+        append(&document, "two ");
+        published(&document).await;
+        eventually(&document, "her handle is known from before", |d| {
+            d.status().editors.iter().any(|editor| editor.handle.as_deref() == Some("alice.test"))
+        })
+        .await;
+        let reader = client(&whole, None).open(&uri).await?;
+        eventually_reads(&reader, "one two ").await;
+
+        // A device that never heard of her has nothing to go on, and says so.
+        let stranger = client(&away, None).open(&uri).await?;
+        eventually(&stranger, "the directory is away", |d| d.status().sentence().contains("directory")).await;
+        document.close().await;
         network.stop().await
     });
 }

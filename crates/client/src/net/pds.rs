@@ -173,7 +173,7 @@ pub struct ListedRecord {
     pub value: serde_json::Value,
 }
 
-/// Lists an account's records of one collection, newest first, at most [`MAX_PAGES`] pages of them.
+/// Lists an account's records of one collection, newest first, at most 2,000 of them.
 ///
 /// # Errors
 /// [`FetchFailure`] when a page cannot be had.
