@@ -100,7 +100,14 @@ pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
     } else {
         output::text(&document.text())?;
     }
-    document.close().await;
+    if outcome.is_ok() && status.waiting > 0 {
+        // What waited here goes out now. The reading went well whatever becomes of that.
+        if let Err(failure) = published(device, document, deadline).await {
+            device.say(&failure.to_string());
+        }
+    } else {
+        document.close().await;
+    }
     outcome
 }
 
