@@ -186,7 +186,9 @@ fn sessions_renew_themselves_and_end_when_they_cannot() {
         let sessions = Rc::new(MemorySessions::new());
         Password::sign_in(&config, "@alice.test", &account.password, sessions.clone()).await?;
         let whole = sessions.load()?.expect("signing in keeps the session");
-        let Tokens::Password { access, refresh } = whole.tokens.clone();
+        let Tokens::Password { access, refresh } = whole.tokens.clone() else {
+            panic!("a password was used")
+        };
 
         // An access token that the server takes no more, and a refresh token that it does.
         let stale = Tokens::Password { access: format!("{access}x"), refresh };
