@@ -23,6 +23,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let origin = options.origin.as_deref().map(checked).transpose()?;
     let built = web::build(web::Flavour::Public)?;
+    {
+        // In one go: what both are made of is compiled once.
+        let _step = Step::begin("compiling the sheaf binary");
+        let both =
+            ["--package", "sheaf", "--bin", "sheaf", "--package", "sheaf-core", "--example", "oauth_scope"];
+        Program::cargo().args(["build", "--quiet", "--release"]).args(both).show()?;
+    }
     let out = options.out.clone().unwrap_or_else(|| root().join("dist"));
     let app = out.join("app");
     if app.exists() {
@@ -36,11 +43,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         write(&app.join("client-metadata.json"), &client_metadata(origin, &scope()?))?;
     }
     write(&app.join("config.json"), &config)?;
-
-    {
-        let _step = Step::begin("compiling the sheaf binary");
-        Program::cargo().args(["build", "--quiet", "--release", "--package", "sheaf"]).show()?;
-    }
     let binary = out.join(format!("sheaf{}", std::env::consts::EXE_SUFFIX));
     fs::copy(target().join("release").join(binary.file_name().expect("it was just named")), &binary)
         .context("the sheaf binary was not found where Cargo puts it")?;
@@ -80,10 +82,7 @@ fn client_metadata(origin: &str, scope: &str) -> serde_json::Value {
 
 /// The scope as the engine says it.
 fn scope() -> Result<String> {
-    let arguments =
-        ["run", "--quiet", "--package", "xtask", "--features", "oauth-scope", "--bin", "oauth-scope"];
-    let _step = Step::begin("asking the engine which collections it writes");
-    Program::cargo().args(arguments).read()
+    Program::new(target().join("release/examples/oauth_scope")).read()
 }
 
 fn write(path: &Path, json: &serde_json::Value) -> Result<()> {

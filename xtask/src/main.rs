@@ -15,6 +15,7 @@ mod serve;
 mod step;
 mod test;
 mod tools;
+mod wasm_tests;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ enum Command {
     Bench(bench::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
+    /// What `test` has Cargo run each crate's WebAssembly tests with.
+    #[command(hide = true)]
+    RunWasmTests(wasm_tests::RunnerOptions),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => test::ci(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Dist(options) => dist::run(&options),
+        Command::RunWasmTests(options) => wasm_tests::run_one(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::step::{Program, Step};
+use crate::step::Program;
 use crate::tools::{self, WASM_TARGET};
-use crate::{root, target, web};
+use crate::{root, wasm_tests, web};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -61,7 +61,7 @@ fn tests(groups: &mut Groups, fast: bool) {
     groups.run("Rust tests", || {
         Program::cargo().args(["test", "--workspace", "--exclude", "sheaf-web"]).show()
     });
-    groups.run("WebAssembly tests", wasm_tests);
+    groups.run("WebAssembly tests", wasm_tests::run);
     groups.run("app: types, lints, unit tests", || {
         web::build(web::Flavour::Local)?;
         for script in ["check", "lint", "test"] {
@@ -82,34 +82,6 @@ fn tests(groups: &mut Groups, fast: bool) {
         web::build(web::Flavour::Local)?;
         Program::npm(&root().join("web")).args(["run", "--silent", "e2e"]).env("CHROMIUM", chromium).show()
     });
-}
-
-/// The engine's pure crates once more, as the browser will run them.
-fn wasm_tests() -> Result<()> {
-    tools::wasm_target()?;
-    tools::node()?;
-    let runner = wasm_test_runner()?;
-    Program::cargo()
-        .args([
-            "test",
-            "--package",
-            "sheaf-repo",
-            "--package",
-            "sheaf-core",
-            "--lib",
-            "--target",
-            WASM_TARGET,
-        ])
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner)
-        .show()
-}
-
-/// What Cargo runs WebAssembly tests with.
-fn wasm_test_runner() -> Result<std::path::PathBuf> {
-    let runner = ["build", "--quiet", "--package", "xtask", "--features", "wasm-test-runner"];
-    let _step = Step::begin("compiling the runner of WebAssembly tests");
-    Program::cargo().args(runner).args(["--bin", "wasm-test-runner"]).show()?;
-    Ok(target().join("debug/wasm-test-runner"))
 }
 
 /// What was run and how it went.

@@ -1,4 +1,4 @@
-//! Prints the OAuth scope that the app asks for, which the engine knows: `dist` writes it into the client's metadata.
+//! Prints the OAuth scope that a Sheaf client asks for. `cargo xtask dist` writes it into the app's client metadata.
 
 use std::io::{Result, Write as _};
 

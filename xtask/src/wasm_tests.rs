@@ -1,0 +1,105 @@
+//! Runs the pure crates' tests as the browser would: compiled to WebAssembly, by Node.
+//!
+//! Cargo hands each test binary to a runner. The usual one, of `wasm-bindgen-cli`, brings a web server and an HTTP client
+//! for tests in browsers: some ninety crates to compile. Ours need neither, so xtask is their runner too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::step::Program;
+use crate::tools::{self, WASM_TARGET};
+
+/// What Cargo calls its runner with.
+#[derive(Args)]
+pub(crate) struct RunnerOptions {
+    /// The compiled tests.
+    binary: PathBuf,
+    /// Runs only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// Has Cargo compile the tests and call [`run_one`] with each binary.
+pub(crate) fn run() -> Result<()> {
+    tools::wasm_target()?;
+    tools::node()?;
+    let xtask = std::env::current_exe().context("xtask does not know where it is")?;
+    // Written as TOML; JSON strings are TOML strings.
+    let runner = serde_json::to_string(&[xtask.to_string_lossy().as_ref(), "run-wasm-tests"])?;
+    Program::cargo()
+        .args(["test", "--package", "sheaf-repo", "--package", "sheaf-core", "--lib"])
+        .args(["--target", WASM_TARGET, "--config", &format!("target.{WASM_TARGET}.runner={runner}")])
+        .show()
+}
+
+/// Runs one binary's tests.
+pub(crate) fn run_one(options: &RunnerOptions) -> Result<()> {
+    let directory = Scratch::make()?;
+    Bindgen::new()
+        .input_path(&options.binary)
+        .nodejs(true)?
+        .debug(true)
+        .export_wasm(true)
+        .emit_start(false)
+        .out_name("tests")
+        .generate(&directory.0)
+        .context("wasm-bindgen could not read the tests")?;
+    let script = directory.0.join("run.cjs");
+    fs::write(&script, SCRIPT)?;
+    let filter = options.filter.as_deref().unwrap_or_default();
+    Program::new("node").args([script.as_os_str(), filter.as_ref()]).show()
+}
+
+/// wasm-bindgen-test exports each test under a name that begins with `__wbgt_`, and a context that runs them and prints
+/// as Rust's own tests do. No tests at all are a mistake, not a success.
+const SCRIPT: &str = r#"
+const wasm = require("./tests.js");
+// The context, not the console, shows what a failing test printed.
+for (const method of ["debug", "log", "info", "warn", "error"]) {
+  const original = console[method];
+  global[`__wbgtest_og_console_${method}`] = original;
+  console[method] = (...args) => (wasm[`__wbgtest_console_${method}`] ?? original)(args);
+}
+global.__wbg_test_invoke = (test) => test();
+const say = global.__wbgtest_og_console_error;
+
+async function main(filter) {
+  const exported = wasm.__wasm ?? {};
+  const tests = Object.keys(exported).filter((name) => name.startsWith("__wbgt_"));
+  if (tests.length === 0) throw new Error("there are no WebAssembly tests in this crate");
+  const wanted = tests.filter((name) => name.includes(filter));
+  const context = new wasm.WasmBindgenTestContext(false);
+  context.include_ignored(false);
+  context.filtered_count(tests.length - wanted.length);
+  return context.run(wanted.map((name) => exported[name]));
+}
+
+main(process.argv[2] ?? "").then(
+  (passed) => process.exit(passed ? 0 : 1),
+  (error) => {
+    say(error);
+    process.exit(1);
+  },
+);
+"#;
+
+/// A directory of this process's own, removed when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> Result<Self> {
+        let path = crate::target().join(format!("xtask/wasm-tests-{}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path: &Path = &self.0;
+        let _ = fs::remove_dir_all(path);
+    }
+}
