@@ -147,7 +147,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// When patience is at an end if it begins now.
-    pub(crate) fn from_now(&self) -> Deadline {
+    pub(crate) fn deadline(&self) -> Deadline {
         Deadline(Instant::now() + Duration::from_secs(self.wait.into()))
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn new(device: &Device, new: New) -> Result<(), Failure> {
     let document = client.create(&new.title).await?;
     add(&document, &text);
     let (uri, title) = (document.uri().clone(), document.title());
-    let outcome = published(device, document, new.patience.from_now()).await;
+    let outcome = published(device, document, new.patience.deadline()).await;
     // It exists on this device whatever became of the network, so its address is printed either way.
     if new.json.json {
         let value = json!({ "uri": uri.to_string(), "title": title, "published": outcome.is_ok() });
@@ -74,7 +74,7 @@ pub(crate) async fn list(device: &Device, as_json: bool) -> Result<(), Failure> 
 
 pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
     let client = device.client().await?;
-    let deadline = cat.patience.from_now();
+    let deadline = cat.patience.deadline();
     let document = open(&client, &cat.uri, deadline).await?;
     let mut outcome = up_to_date(&document, deadline).await;
     let status = document.status();
@@ -117,13 +117,13 @@ pub(crate) async fn append(device: &Device, append: Append) -> Result<(), Failur
         device.say("Write what is to be added; Ctrl-D on an empty line ends it.");
     }
     let text = read(std::io::stdin().lock(), "standard input")?;
-    let deadline = append.patience.from_now();
+    let deadline = append.patience.deadline();
     let document = open(&client, &append.uri, deadline).await?;
     // The end of the text is where it ends for everyone, as far as the others' servers answer.
     let looked = up_to_date(&document, deadline).await;
     may_write(&document, looked)?;
     add(&document, &text);
-    published(device, document, append.patience.from_now()).await
+    published(device, document, append.patience.deadline()).await
 }
 
 pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> {
@@ -133,7 +133,7 @@ pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> 
     }
     let account = client.find_account(&share.handle).await?;
     let name = account.handle.as_ref().map_or_else(|| account.did.to_string(), ToString::to_string);
-    let document = open(&client, &share.uri, share.patience.from_now()).await?;
+    let document = open(&client, &share.uri, share.patience.deadline()).await?;
     may_write(&document, Ok(()))?;
     let known = document.editors().contains(&account.did);
     if !known {
@@ -142,7 +142,7 @@ pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> 
             return Err(Failure::Other(format!("a document has at most {MAX_EDITORS} editors")));
         }
     }
-    published(device, document, share.patience.from_now()).await?;
+    published(device, document, share.patience.deadline()).await?;
     device.say(&if known { format!("{name} may write already.") } else { format!("{name} may write now.") });
     Ok(())
 }
