@@ -246,8 +246,11 @@ impl Http {
     }
 }
 
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;
+
 #[cfg(test)]
-mod tests {
+mod request_tests {
     use super::*;
 
     #[test]
