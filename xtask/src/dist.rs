@@ -12,7 +12,7 @@ use crate::{root, target, web};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The address the app will be at, such as https://sheaf.example or https://example.org/sheaf: OAuth needs to know.
+    /// The address the app will be at, such as `https://sheaf.example` or `https://example.org/sheaf`: OAuth needs to know.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
     /// Where to put the folder `app` and the binary `sheaf`; `dist` in the repository if not said.
