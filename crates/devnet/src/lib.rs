@@ -2,7 +2,7 @@
 //! and the real Jetstream, started and stopped with one value.
 //!
 //! A server of our own would only agree with us, so none is written here. The Node packages and the Go module are
-//! pinned by lockfiles in this crate (`network/`, `jetstream/`); [`setup`] installs them once.
+//! pinned by lockfiles in this crate (`network/`, `jetstream/`); [`setup()`] installs them once.
 //!
 //! # Contract
 //! - Everything listens on 127.0.0.1, on free ports, and nothing calls out: no relay, no mail, no app view.
