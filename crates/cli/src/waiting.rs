@@ -22,14 +22,14 @@ pub(crate) async fn open(
     let status = document.status();
     match status.document {
         Presence::Here | Presence::Deleted => Ok(document),
-        Presence::NotFound => Err(Failure::NotFound(format!("there is no document at {uri}"))),
+        Presence::NotFound => Err(Failure::NotFound(format!("there is no document with the address {uri}"))),
         Presence::UnknownFormat(_) => Err(Failure::Other(status.sentence())),
         Presence::Looking => Err(match trouble(&status) {
             Some(trouble) if trouble.is_passing() => {
                 Failure::Away(format!("{uri} is not on this device and cannot be had now: {trouble}"))
             }
             Some(trouble @ (Trouble::Resolve(_) | Trouble::Fetch(_))) => {
-                Failure::NotFound(format!("there is no document at {uri}: {trouble}"))
+                Failure::NotFound(format!("there is no document to be had at {uri}: {trouble}"))
             }
             Some(trouble) => Failure::Other(format!("{uri} cannot be shown: {trouble}")),
             None => {
