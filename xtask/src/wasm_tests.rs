@@ -1,4 +1,4 @@
-//! Runs the pure crates' tests as the browser would: compiled to WebAssembly, by Node.
+//! Runs the engine's tests as the browser would: compiled to WebAssembly, by Node.
 //!
 //! Cargo hands each test binary to a runner. The usual one, of `wasm-bindgen-cli`, brings a web server and an HTTP client
 //! for tests in browsers: some ninety crates to compile. Ours need neither, so xtask is their runner too.
@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
     // Written as TOML; JSON strings are TOML strings.
     let runner = serde_json::to_string(&[xtask.to_string_lossy().as_ref(), "run-wasm-tests"])?;
     Program::cargo()
-        .args(["test", "--package", "sheaf-repo", "--package", "sheaf-core", "--lib"])
+        .args(["test", "--package", "sheaf-core", "--lib"])
         .args(["--target", WASM_TARGET, "--config", &format!("target.{WASM_TARGET}.runner={runner}")])
         .show()
 }
@@ -46,7 +46,9 @@ pub(crate) fn run_one(options: &RunnerOptions) -> Result<()> {
         .emit_start(false)
         .out_name("tests")
         .generate(&directory.0)
-        .context("wasm-bindgen could not read the tests")?;
+        .context(
+            "wasm-bindgen found no tests it can read: does the crate mark them with `wasm_bindgen_test`?",
+        )?;
     let script = directory.0.join("run.cjs");
     fs::write(&script, SCRIPT)?;
     let filter = options.filter.as_deref().unwrap_or_default();
