@@ -41,14 +41,16 @@ describe("for everyone", () => {
       await bob.sees(/Heading/);
       await accessible(bob, "reading");
       await bob.signIn("bob.test");
-      await bob.page.getByRole("link", { name: title }).waitFor();
-      await accessible(bob, "documents");
       await bob.openDocument(link);
       await until(() => bob.text.getAttribute("aria-readonly"), (value) => value === "false", "Bob to be let in");
       await accessible(bob, "writing");
       await bob.button("Share").click();
       await bob.page.getByRole("dialog").waitFor();
       await accessible(bob, "sharing");
+      await bob.page.keyboard.press("Escape");
+      await bob.open(`${world.demo.app}#/`);
+      await bob.page.getByRole("link", { name: title }).waitFor();
+      await accessible(bob, "documents");
       await bob.context.close();
     });
   }
