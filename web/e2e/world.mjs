@@ -186,8 +186,8 @@ export class Person {
 
   async sees(expected) {
     await until(
-      () => this.wholeText(),
-      (text) => (expected instanceof RegExp ? expected.test(text) : text === expected),
+      async () => ({ text: await this.wholeText(), status: (await this.status.textContent()).trim() }),
+      ({ text }) => (expected instanceof RegExp ? expected.test(text) : text === expected),
       `the text ${expected}`,
     );
   }

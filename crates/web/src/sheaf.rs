@@ -1,4 +1,7 @@
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use sheaf_client::{
     Client, DocumentHandle, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb,
@@ -18,6 +21,8 @@ use crate::{
 pub struct Sheaf {
     config: NetworkConfig,
     client: RefCell<Client>,
+    /// What the browser last said of the network, for clients to come.
+    online: Cell<bool>,
     /// The document just made, handed over when the page opens it, so that it is not closed and opened in between.
     fresh: RefCell<Option<DocumentHandle>>,
 }
@@ -35,7 +40,7 @@ impl Sheaf {
             None => NetworkConfig::default(),
         };
         let client = client(&config, None).await?;
-        Ok(Sheaf { config, client: RefCell::new(client), fresh: RefCell::new(None) })
+        Ok(Sheaf { config, client: RefCell::new(client), online: Cell::new(true), fresh: RefCell::new(None) })
     }
 
     /// What the page's OAuth client needs to know.
@@ -66,7 +71,7 @@ impl Sheaf {
             self.client.borrow().set_account(session);
         } else {
             let client = client(&self.config, Some((did, session))).await?;
-            self.client.replace(client);
+            self.go_on_with(client);
         }
         Ok(())
     }
@@ -79,12 +84,13 @@ impl Sheaf {
     pub async fn signed_out(&self) -> Result<(), JsError> {
         self.fresh.take();
         let client = client(&self.config, None).await?;
-        self.client.replace(client);
+        self.go_on_with(client);
         Ok(())
     }
 
     /// The browser says that the network came or went.
     pub fn online(&self, online: bool) {
+        self.online.set(online);
         self.client.borrow().online(online);
     }
 
@@ -147,6 +153,13 @@ impl Sheaf {
             None => client.open(&uri).await?,
         };
         Ok(DocumentSession::new(client, document))
+    }
+}
+
+impl Sheaf {
+    fn go_on_with(&self, client: Client) {
+        client.online(self.online.get());
+        self.client.replace(client);
     }
 }
 
