@@ -232,12 +232,8 @@ pub(crate) async fn refresh(
             found.push((uri, document));
         }
     }
-    let taking_part =
-        taking_part.iter().filter_map(|listed| listed.value.get("document")?.as_str()?.parse().ok());
-    // What was read here before signing in may turn out to be shared with this account.
-    let read_here = load(&*world.store, None).await?.into_keys();
-    let shared: std::collections::BTreeSet<DocumentUri> =
-        taking_part.chain(read_here).filter(|uri: &DocumentUri| uri.owner() != account).collect();
+    let shared = taking_part.iter().filter_map(|listed| listed.value.get("document")?.as_str()?.parse().ok());
+    let shared = shared.filter(|uri: &DocumentUri| uri.owner() != account);
     let titles = stream::iter(shared)
         .map(|uri| async move { peek(world, account, uri).await })
         .buffer_unordered(AT_ONCE);
