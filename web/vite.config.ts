@@ -16,8 +16,7 @@ function contentSecurityPolicy(connect: string): string {
     "script-src 'self' 'wasm-unsafe-eval'",
     `style-src 'self' 'nonce-${STYLE_NONCE}'`,
     `connect-src 'self' ${connect}`,
-    "img-src 'self' data:",
-    "manifest-src 'self'",
+    "img-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");

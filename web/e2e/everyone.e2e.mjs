@@ -42,7 +42,7 @@ describe("for everyone", () => {
       await accessible(bob, "reading");
       await bob.signIn("bob.test");
       await bob.openDocument(link);
-      await until(() => bob.text.getAttribute("aria-readonly"), (value) => value === "false", "Bob to be let in");
+      await bob.mayWrite();
       await accessible(bob, "writing");
       await bob.button("Share").click();
       await bob.page.getByRole("dialog").waitFor();
@@ -81,8 +81,7 @@ describe("for everyone", () => {
     await tabTo("New document");
     await keyboard.press("Enter");
     await alice.text.waitFor();
-    await tabTo("Title");
-    await keyboard.press("Control+a");
+    assert.equal(await focused(), "Title", "a new document is first given a title");
     await keyboard.type("By keyboard");
     await keyboard.press("Enter");
     await keyboard.type("Words.");
@@ -103,6 +102,34 @@ describe("for everyone", () => {
     await keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
     assert.equal(await focused(), "Share", "the focus is back where it was");
+    await alice.page.getByRole("link", { name: "Documents" }).focus();
+    await keyboard.press("Enter");
+    await alice.page.getByRole("heading", { name: "Documents" }).waitFor();
+    assert.equal(await focused(), "Documents", "the page one has gone to has the focus");
+    await tabTo("New document");
+    await alice.context.close();
+  });
+
+  test("the status is read out when it matters, and not with every letter", async () => {
+    const alice = await world.signedIn("alice.test");
+    await alice.newDocument(`Read out ${Date.now()}`);
+    await alice.statusSays(/^Published/);
+    assert.equal(await alice.status.getAttribute("aria-live"), "off");
+    const spoken = await alice.page.evaluateHandle(() => {
+      const said = [];
+      for (const region of document.querySelectorAll("[aria-live=polite]")) {
+        new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true, characterData: true, subtree: true });
+      }
+      return said;
+    });
+    const said = () => spoken.evaluate((said) => said);
+    await alice.typeAtEnd("Letter by letter.", { delay: 60 });
+    await alice.statusSays(/^Published/);
+    await alice.context.setOffline(true);
+    await until(said, (said) => said.some((sentence) => sentence.startsWith("Offline")), "going offline to be read out");
+    await alice.context.setOffline(false);
+    await until(said, (said) => said.at(-1).startsWith("Published"), "the return to be read out");
+    assert.equal((await said()).length, 2, `only these: ${JSON.stringify(await said())}`);
     await alice.context.close();
   });
 

@@ -4,7 +4,7 @@
 
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { makeWorld, settled, until } from "./world.mjs";
+import { makeWorld, settled } from "./world.mjs";
 
 const TARGET = path.resolve(import.meta.dirname, "../../docs/images/two-people-writing.png");
 
@@ -26,7 +26,7 @@ try {
   await alice.share("bob.test");
   const bob = await world.signedIn("bob.test", { ...look, colorScheme: "dark" });
   await bob.openDocument(link);
-  await until(() => bob.text.getAttribute("aria-readonly"), (value) => value === "false", "Bob to be let in");
+  await bob.mayWrite();
   await bob.typeAtEnd("- and a song or two");
   await settled(alice, bob);
   await alice.text.evaluate((content) => {

@@ -3,13 +3,8 @@
 // Nothing sleeps for a fixed time here: everything waits for what it needs to see, and fails with what it saw instead.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import path from "node:path";
-import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
-
-const ROOT = path.resolve(import.meta.dirname, "../..");
+import { startDemo } from "./demo.mjs";
 
 /** How long anything may take before the test says what it was waiting for. */
 const PATIENCE_MS = 30_000;
@@ -23,29 +18,6 @@ const CHROMIUM_FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-
-/** The demo: the app, a PDS, a PLC server and Jetstream on free ports. `SHEAF_DEMO` names one that runs already. */
-async function startDemo() {
-  if (process.env.SHEAF_DEMO) return { ...JSON.parse(process.env.SHEAF_DEMO), stop: async () => {} };
-  const child = spawn("cargo", ["xtask", "demo", "--json", "--no-open", "--port", "0"], {
-    cwd: ROOT,
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-  });
-  const ended = once(child, "exit").then(([code]) => {
-    throw new Error(`the demo ended (${code}) before it was ready`);
-  });
-  ended.catch(() => {});
-  const [line] = await Promise.race([once(createInterface({ input: child.stdout }), "line"), ended]);
-  const stop = async () => {
-    if (child.exitCode !== null) return;
-    const exited = once(child, "exit");
-    // As Ctrl-C does: the whole foreground group.
-    process.kill(-child.pid, "SIGINT");
-    await exited;
-  };
-  return { ...JSON.parse(line), stop };
-}
 
 /** Everything a test needs, with one `close` for all of it. */
 export async function makeWorld() {
@@ -67,6 +39,21 @@ export async function makeWorld() {
       const person = new Person(context, page, demo);
       people.push(person);
       return person;
+    },
+    /** A method of the PDS: a query without a body, a procedure with one. */
+    xrpc: (method, body, token) => xrpc(demo.pds, method, body, token),
+    /** The token of a session that has nothing to do with any browser. */
+    async token(handle) {
+      const { did: identifier, password } = demo.accounts.find((account) => account.handle === handle);
+      return (await xrpc(demo.pds, "com.atproto.server.createSession", { identifier, password })).accessJwt;
+    },
+    /** One more account, beside Alice and Bob. */
+    async account(handle) {
+      const password = `password of ${handle}`;
+      const email = `${handle}@example.org`;
+      const { did } = await xrpc(demo.pds, "com.atproto.server.createAccount", { handle, email, password });
+      demo.accounts.push({ handle, password, did });
+      return handle;
     },
     /** Signed in through the PDS's own pages. */
     async signedIn(handle, options = {}) {
@@ -121,6 +108,12 @@ export class Person {
     return account;
   }
 
+  /** Which record a document is: `[its owner's DID, its key]`. */
+  static parts(link) {
+    const [, did, rkey] = /#\/d\/([^/]+)\/(.+)$/.exec(link);
+    return [did, rkey];
+  }
+
   /** From whichever page has the sign-in form, through the server's own pages, and back. */
   async signIn(handle, { from } = {}) {
     if (from !== "here") await this.open(this.demo.app);
@@ -171,6 +164,55 @@ export class Person {
     await this.page.keyboard.type(text, { delay });
   }
 
+  async mayWrite() {
+    await until(() => this.text.getAttribute("aria-readonly"), (value) => value === "false", "leave to write");
+  }
+
+  async mayOnlyRead() {
+    await until(() => this.text.getAttribute("aria-readonly"), (value) => value === "true", "leave to write to end");
+  }
+
+  /** Makes changes as one does: the caret by the browser's own selection, the rest by keys. */
+  async typeAll(changes) {
+    let caret = -1;
+    for (const { from, to, insert } of changes) {
+      if (to > from || from !== caret) await this.select(from, to);
+      const { keyboard } = this.page;
+      if (to > from) await keyboard.press("Delete");
+      if (insert) await keyboard.type(insert);
+      caret = from + insert.length;
+    }
+  }
+
+  /** Selects by places in the text, all of which must be in the page. */
+  async select(from, to) {
+    await this.text.evaluate(
+      (content, [from, to]) => {
+        const place = (at) => {
+          for (const line of content.querySelectorAll(".cm-line")) {
+            const range = document.createRange();
+            range.selectNodeContents(line);
+            const { length } = range.toString();
+            if (at > length) {
+              at -= length + 1;
+              continue;
+            }
+            const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+            for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+              if (at <= node.length) return [node, at];
+              at -= node.length;
+            }
+            return [line, 0];
+          }
+          throw new Error("beyond the text");
+        };
+        content.focus();
+        getSelection().setBaseAndExtent(...place(from), ...place(to));
+      },
+      [from, to],
+    );
+  }
+
   /** The whole text, as CodeMirror has it: of a long one only the part in sight is in the page. */
   async wholeText() {
     return this.text.evaluate((content) => content.cmTile.root.view.state.doc.toString());
@@ -215,9 +257,31 @@ export async function until(read, holds, what, patience = PATIENCE_MS) {
 
 /** The same text for everybody, at rest: nothing is left to publish or to arrive. */
 export async function settled(...people) {
+  const read = async (person) => ({ text: await person.wholeText(), status: (await person.status.textContent()).trim() });
+  const rest = /^(Published|Reading live)/;
   await until(
-    () => Promise.all(people.map((person) => person.wholeText())),
-    (texts) => texts.every((text) => text === texts[0]),
-    "everybody to see the same text",
+    () => Promise.all(people.map(read)),
+    (all) => all.every(({ text, status }) => text === all[0].text && rest.test(status)),
+    "everybody to see the same text, published",
   );
+}
+
+async function xrpc(pds, method, body, token) {
+  const response = await fetch(`${pds}/xrpc/${method}`, {
+    method: body ? "POST" : "GET",
+    headers: { ...(body ? { "content-type": "application/json" } : {}), ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  assert.ok(response.ok, `${method}: ${response.status} ${await response.clone().text()}`);
+  return response.json();
+}
+
+/** What lets a page of another origin read an answer that a test makes up. */
+export function openTo(app) {
+  return {
+    "access-control-allow-origin": new URL(app).origin,
+    "access-control-allow-headers": "*, authorization, content-type, dpop",
+    "access-control-allow-methods": "*",
+    "access-control-expose-headers": "*, www-authenticate, dpop-nonce",
+  };
 }

@@ -1,5 +1,10 @@
+import { engineState } from "./stopped.svelte";
 import init, { Sheaf } from "./wasm/sheaf_web";
 import wasm from "./wasm/sheaf_web_bg.wasm?url";
+
+/** How long `config.json` may take where the device remembers what it said last, or nothing was ever said. */
+const PATIENCE_MS = 2_000;
+const REMEMBERED = `sheaf.config ${location.pathname}`;
 
 let started: Promise<Sheaf> | undefined;
 
@@ -10,19 +15,40 @@ export function engine(): Promise<Sheaf> {
 
 async function start(): Promise<Sheaf> {
   const [config] = await Promise.all([configuration(), init({ module_or_path: wasm })]);
-  const sheaf = await Sheaf.start(config);
+  const sheaf = await Sheaf.start(config, () => engineState.stop());
+  if (config !== undefined) remember(config);
   addEventListener("online", () => sheaf.online(true));
   addEventListener("offline", () => sheaf.online(false));
   if (!navigator.onLine) sheaf.online(false);
   return sheaf;
 }
 
+/**
+ * What `config.json` says, or said when it could last be read: a host that is away or slow must neither hold up the page nor
+ * send it to another network. The public network is the default only where there never was a configuration.
+ */
 async function configuration(): Promise<string | undefined> {
   try {
-    const response = await fetch("./config.json");
+    const response = await fetch("./config.json", { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (response.ok && response.headers.get("content-type")?.includes("json")) return await response.text();
   } catch {
-    // Offline: the page came from a cache, and so would this have. The public network is the default.
+    // Away, or slow.
   }
-  return undefined;
+  return remembered();
+}
+
+function remember(config: string): void {
+  try {
+    localStorage.setItem(REMEMBERED, config);
+  } catch {
+    // The browser keeps nothing for this page; the engine has its own words for that.
+  }
+}
+
+function remembered(): string | undefined {
+  try {
+    return localStorage.getItem(REMEMBERED) ?? undefined;
+  } catch {
+    return undefined;
+  }
 }

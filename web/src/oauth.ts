@@ -18,7 +18,7 @@ export class OAuth {
 
   static async load(sheaf: Sheaf): Promise<OAuth> {
     const settings = sheaf.signInSettings();
-    const client = await BrowserOAuthClient.load({
+    const loading = BrowserOAuthClient.load({
       clientId: clientId(settings),
       // In the fragment: neither a static host's log nor a referrer ever sees the code.
       responseMode: "fragment",
@@ -27,7 +27,13 @@ export class OAuth {
       // One way to look up handles: the engine's.
       handleResolver: { resolve: async (handle) => (await sheaf.findAccount(handle)).did as `did:plc:${string}` },
     });
-    return new OAuth(client);
+    try {
+      return new OAuth(await loading);
+    } catch (cause) {
+      throw new Error("Signing in cannot be prepared now: what servers are told of this app could not be loaded. Try again in a moment.", {
+        cause,
+      });
+    }
   }
 
   /** The account's own sign-in page; it comes back to the app's root, with `then` remembered. */
@@ -47,7 +53,7 @@ export class OAuth {
       const { aud } = await session.getTokenInfo(false);
       return { did: session.did, pds: new URL(aud).origin, then: state ?? "" };
     } catch (cause) {
-      throw new Error(refusal(cause), { cause });
+      throw new SignInFailed(cause);
     }
   }
 
@@ -80,13 +86,23 @@ class SignInAgain extends Error {
   }
 }
 
+/** Why nobody was signed in, and where it was to lead. */
+class SignInFailed extends Error {
+  readonly then: string;
+
+  constructor(cause: unknown) {
+    super(refusal(cause), { cause });
+    this.then = (cause instanceof OAuthCallbackError ? cause.state : undefined) ?? "";
+  }
+}
+
 function isOver(error: unknown): boolean {
   return error instanceof TokenRefreshError || error instanceof TokenRevokedError || error instanceof TokenInvalidError;
 }
 
 function refusal(error: unknown): string {
   const code = error instanceof OAuthCallbackError ? error.params.get("error") : undefined;
-  if (code === "access_denied") return "Sheaf was not let in, so you are not signed in.";
+  if (code === "access_denied") return "Sheaf was not let in, so you have not been signed in.";
   if (code) return "Your server did not let you in. Try again.";
   return "This sign-in has expired, or was begun in another browser. Try again.";
 }

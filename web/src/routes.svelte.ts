@@ -31,8 +31,16 @@ function thenOf(escaped: string): string {
 class Place {
   route = $state<Route>(routeOf(location.hash));
 
+  /** Whether one has gone from page to page: then the new page takes the focus, which the old one took along. */
+  moved = false;
+  /** The document just made, which is first of all given a title. */
+  made = "";
+
   constructor() {
-    addEventListener("hashchange", () => (this.route = routeOf(location.hash)));
+    addEventListener("hashchange", () => {
+      this.moved = true;
+      this.route = routeOf(location.hash);
+    });
   }
 
   go(hash: string, how: "push" | "replace" = "push"): void {
@@ -43,3 +51,8 @@ class Place {
 }
 
 export const place = new Place();
+
+/** For what has the focus first on a page that one has gone to. */
+export function firstFocus(element: HTMLElement): void {
+  if (place.moved) element.focus();
+}

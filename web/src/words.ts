@@ -1,14 +1,28 @@
+/** The page is in English, and so is everything in it. */
+const LANGUAGE = "en";
+
+/** What is said once the engine has stopped by a mistake of its own. */
+export const STOPPED = "Sheaf has stopped. Copy what you wrote last and reload.";
+
+/** What is said when a part of the app cannot be loaded: its host has a newer one, or is away. */
+export const RELOAD = "A part of Sheaf could not be loaded. Reload the page: there may be a newer Sheaf.";
+
 /** What an error says to a person. Every error the engine makes is a sentence already. */
 export function sentence(error: unknown): string {
+  if (error instanceof WebAssembly.RuntimeError) {
+    // The engine itself has ended: that is for everybody to know.
+    reportError(error);
+    return STOPPED;
+  }
   if (error instanceof Error && error.message) return error.message;
   return "Something went wrong. Reload the page to go on; nothing you wrote is lost.";
 }
 
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-const sameYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long" });
-const otherYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const sameYear = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "long" });
+const otherYear = new Intl.DateTimeFormat(LANGUAGE, { day: "numeric", month: "long", year: "numeric" });
 
-/** When something was, near times in words: “5 minutes ago”, “yesterday”, “3 March”. */
+/** When something was, near times in words: “5 minutes ago”, “yesterday”, “March 3”. */
 export function when(time: number, now = Date.now()): string {
   const minutes = Math.round((now - time) / 60_000);
   if (minutes < 1) return "just now";
@@ -28,7 +42,7 @@ export function initials(name: string): string {
   return name.includes(" ") ? letter(first) + letter(second) : letter(first);
 }
 
-/** `alice.test and bob.test`, in the reader's language. */
+/** `alice.test and bob.test`, as a text has it. */
 export function listing(names: string[]): string {
-  return new Intl.ListFormat(undefined, { type: "conjunction" }).format(names);
+  return new Intl.ListFormat(LANGUAGE, { type: "conjunction" }).format(names);
 }

@@ -13,8 +13,19 @@ class Model implements TextModel {
     return this.untaken.splice(0);
   }
 
+  /** Refuses the next edit, and says in its turn how to undo what the view shows already. */
+  refuse = false;
+
   edit(splices: Splice[]): void {
-    for (const splice of splices) this.apply(splice);
+    for (const splice of splices) {
+      if (!this.refuse) this.apply(splice);
+      else this.untaken.unshift({ at: splice.at, delete: splice.insert.length, insert: this.removed(splice) });
+    }
+    this.refuse = false;
+  }
+
+  private removed({ at, delete: gone }: Splice): string {
+    return this.text.slice(at, at + gone);
   }
 
   others(splice: Splice): void {
@@ -143,11 +154,22 @@ test("what is put off crosses what is typed meanwhile", () => {
   model.others({ at: 1, delete: 0, insert: "REMOTE" });
   view.binding.show({ mayShow: () => false });
   expect(view.text).toBe("ab");
-  expect(view.binding.toModel(2)).toBe(8);
+  expect(view.binding.even).toBe(false);
   view.dispatch({ changes: { from: 2, insert: "!" } });
   expect(model.text).toBe("aREMOTEb!");
   view.binding.show();
   expect(view.text).toBe("aREMOTEb!");
+});
+
+test("an edit that the engine refuses is taken back", () => {
+  const { model, view } = setUp("The quick fox");
+  model.refuse = true;
+  view.dispatch({ changes: { from: 4, to: 9, insert: "slow" } });
+  expect(view.text).toBe("The slow fox");
+  view.binding.show();
+  expect(view.text).toBe("The quick fox");
+  view.dispatch({ changes: { from: 13, insert: "!" } });
+  expect(model.text).toBe("The quick fox!");
 });
 
 test("undo takes the caret to what came back", () => {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use sheaf_devnet::{Account, Network};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::serve::{Site, serve};
 use crate::step::{Program, Step, Steps};
@@ -39,29 +39,46 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 async fn demo(options: Options) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut signals = Signals::listen()?;
     let ready = async {
         let running = Running::start(&options).await?;
         running.announce(&options);
         anyhow::Ok(running)
     };
-    let stopped = async {
+    let running = tokio::select! {
+        running = ready => running?,
+        () = signals.next() => return Ok(()),
+    };
+    tokio::select! {
+        () = signals.next() => {}
+        error = running.network.ended() => return Err(error.context("the demo's network has gone")),
+    }
+    eprintln!("\nStopping; once more to stop at once.");
+    tokio::select! {
+        stopped = running.network.stop() => stopped,
+        // Dropped in the middle, it takes everything down.
+        () = signals.next() => Ok(()),
+    }
+}
+
+/// What asks a program to stop.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}
         }
-    };
-    tokio::pin!(stopped);
-    let running = tokio::select! {
-        running = ready => running?,
-        () = &mut stopped => return Ok(()),
-    };
-    stopped.await;
-    eprintln!("\nStopping.");
-    running.network.stop().await
+    }
 }
 
 /// The demo, up and running.

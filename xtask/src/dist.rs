@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
+use crate::serve::Site;
 use crate::step::{Program, Step};
 use crate::{root, target, web};
 
@@ -54,6 +55,61 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Makes what is to be shipped, and looks at it as a static host would serve it from a subfolder.
+pub(crate) fn check() -> Result<()> {
+    let out = target().join("xtask/dist-checked");
+    let origin = "https://example.org/sheaf";
+    run(&Options { origin: Some(origin.into()), out: Some(out.clone()) })?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("app/client-metadata.json"))?)?;
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(out.join("app/config.json"))?)?;
+    ensure!(metadata["redirect_uris"] == json!([format!("{origin}/")]), "the metadata are of another place");
+    ensure!(metadata["client_id"] == config["clientId"], "the app and its metadata disagree about who it is");
+    let version = Program::new(out.join("sheaf")).args(["--version"]).read()?;
+    ensure!(version.starts_with("sheaf "), "the binary says {version:?}");
+
+    let site = Site { folder: out.clone(), config: String::new() };
+    let (_, index) = site.find("/app/").context("the app has no index.html")?;
+    let mut wanted = named_in(&String::from_utf8_lossy(&index));
+    ensure!(!wanted.is_empty(), "index.html names no files");
+    wanted.extend(["config.json", "client-metadata.json"].map(str::to_owned));
+    for name in wanted {
+        let relative = !name.starts_with('/') && !name.contains("://");
+        ensure!(relative, "index.html names {name}, which is elsewhere when the app lives in a subfolder");
+        let path = format!("/app/{}", name.trim_start_matches("./"));
+        ensure!(site.find(&path).is_some(), "index.html names {name}, which is not there");
+    }
+    for file in files(&out.join("app"))? {
+        let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        let is_static =
+            ["css", "html", "ico", "js", "json", "png", "svg", "txt", "wasm", "webmanifest", "woff2"];
+        ensure!(is_static.contains(&kind), "{} is no file for a static host", file.display());
+        if matches!(kind, "css" | "js") {
+            let text = fs::read_to_string(&file)?;
+            let absolute = ["\"/assets/", "'/assets/", "`/assets/", "(/assets/"];
+            ensure!(!absolute.iter().any(|a| text.contains(a)), "{} has absolute paths", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// The files that a page names, but for its own places and addresses of data.
+fn named_in(html: &str) -> Vec<String> {
+    let named = ["src=\"", "href=\""].into_iter().flat_map(|attribute| {
+        html.split(attribute).skip(1).filter_map(|rest| rest.split('"').next().map(str::to_owned))
+    });
+    named.filter(|name| !name.is_empty() && !name.starts_with('#') && !name.starts_with("data:")).collect()
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    Ok(found)
 }
 
 /// The address without a slash at its end.
@@ -119,6 +175,12 @@ mod tests {
         assert_eq!(metadata["client_id"], "https://example.org/sheaf/client-metadata.json");
         assert_eq!(metadata["redirect_uris"], json!(["https://example.org/sheaf/"]));
         assert_eq!(metadata["dpop_bound_access_tokens"], true);
+    }
+
+    #[test]
+    fn what_a_page_names_is_found() {
+        let html = r##"<script src="./assets/a.js"></script><link href="/b.css"><a href="#top"></a>"##;
+        assert_eq!(named_in(html), ["./assets/a.js", "/b.css"]);
     }
 
     #[test]

@@ -11,7 +11,9 @@
 mod bench;
 mod demo;
 mod dist;
+mod fuzz;
 mod serve;
+mod sim;
 mod step;
 mod test;
 mod tools;
@@ -20,6 +22,7 @@ mod web;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +44,10 @@ enum Command {
     Ci(test::CiOptions),
     /// Measures what the project stands by, on the real servers, and prints one JSON object.
     Bench(bench::Options),
+    /// Plays schedules of the simulator: everyone's replicas in a world that is out to break them.
+    Sim(sim::Options),
+    /// Looks for bytes that break something which reads them, with libFuzzer.
+    Fuzz(fuzz::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
     /// What `test` has Cargo run each crate's WebAssembly tests with.
@@ -49,11 +56,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    LazyLock::force(&wasm_tests::XTASK);
     let done = match Arguments::parse().command {
         Command::Demo(options) => demo::run(options),
         Command::Test(options) => test::run(&options),
         Command::Ci(options) => test::ci(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Sim(options) => sim::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Dist(options) => dist::run(&options),
         Command::RunWasmTests(options) => wasm_tests::run_one(&options),
     };

@@ -67,7 +67,7 @@ impl Site {
         response
     }
 
-    fn find(&self, path: &str) -> Option<(&'static str, Bytes)> {
+    pub(crate) fn find(&self, path: &str) -> Option<(&'static str, Bytes)> {
         if path == "/config.json" {
             return Some(("application/json", self.config.clone().into()));
         }

@@ -123,6 +123,15 @@ impl Program {
         }
     }
 
+    /// Runs it with its output where it belongs: what it prints is the result that was asked for.
+    pub(crate) fn show_results(mut self) -> Result<()> {
+        match self.0.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => bail!("`{}` failed ({status})", self.line()),
+            Err(error) => bail!(self.cannot_run(&error)),
+        }
+    }
+
     /// Runs it and returns what it printed on standard output, with its standard error in sight.
     pub(crate) fn read_seeing_errors(mut self) -> Result<String> {
         match self.0.stderr(Stdio::inherit()).output() {

@@ -7,18 +7,24 @@ use clap::Args;
 
 use crate::step::Program;
 use crate::tools::{self, WASM_TARGET};
-use crate::{root, wasm_tests, web};
+use crate::{dist, root, sim, wasm_tests, web};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leaves out the tests that start a network or a browser.
     #[arg(long)]
     fast: bool,
+    /// Runs only the groups whose name contains this, such as `browser`.
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut groups = Groups::default();
+    let mut groups = Groups { only: options.only.clone(), ..Groups::default() };
     tests(&mut groups, options.fast);
+    if groups.ran.is_empty() {
+        bail!("no group of tests is called so");
+    }
     groups.report()
 }
 
@@ -49,7 +55,10 @@ pub(crate) fn ci(options: &CiOptions) -> Result<()> {
     });
     groups.run("docs", || {
         let docs = ["doc", "--no-deps", "--workspace", "--exclude", "sheaf-web"];
-        Program::cargo().args(docs).env("RUSTDOCFLAGS", "-D warnings").show()
+        Program::cargo().args(docs).env("RUSTDOCFLAGS", "-D warnings").show()?;
+        tools::wasm_target()?;
+        let wasm = ["doc", "--no-deps", "--package", "sheaf-web", "--target", WASM_TARGET];
+        Program::cargo().args(wasm).env("RUSTDOCFLAGS", "-D warnings").show()
     });
     if !options.without_tests {
         tests(&mut groups, false);
@@ -59,8 +68,10 @@ pub(crate) fn ci(options: &CiOptions) -> Result<()> {
 
 fn tests(groups: &mut Groups, fast: bool) {
     groups.run("Rust tests", || {
-        Program::cargo().args(["test", "--workspace", "--exclude", "sheaf-web"]).show()
+        // With the part of sheaf-web that is the same everywhere, its example included.
+        Program::cargo().args(["test", "--workspace"]).show()
     });
+    groups.run("simulation", sim::quick);
     groups.run("WebAssembly tests", wasm_tests::run);
     groups.run("app: types, lints, unit tests", || {
         web::build(web::Flavour::Local)?;
@@ -77,32 +88,44 @@ fn tests(groups: &mut Groups, fast: bool) {
         let network = ["test", "--workspace", "--exclude", "sheaf-web", "--features", "network-tests"];
         Program::cargo().args(network).args(["--test", "network*", "--", "--test-threads", "2"]).show()
     });
+    groups.run("what is shipped", dist::check);
     groups.run("browser tests", || {
         let chromium = tools::chromium()?;
         web::build(web::Flavour::Local)?;
-        Program::npm(&root().join("web")).args(["run", "--silent", "e2e"]).env("CHROMIUM", chromium).show()
+        let conformance = web::store_conformance()?;
+        Program::npm(&root().join("web"))
+            .args(["run", "--silent", "e2e"])
+            .env("CHROMIUM", chromium)
+            .env("SHEAF_STORE_CONFORMANCE", conformance)
+            .show()
     });
 }
 
 /// What was run and how it went.
 #[derive(Default)]
-struct Groups(Vec<(&'static str, Duration, Result<()>)>);
+struct Groups {
+    only: Option<String>,
+    ran: Vec<(&'static str, Duration, Result<()>)>,
+}
 
 impl Groups {
     fn run(&mut self, name: &'static str, check: impl FnOnce() -> Result<()>) {
+        if self.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            return;
+        }
         eprintln!("\n=== {name}");
         let began = Instant::now();
         let result = check();
         if let Err(error) = &result {
             eprintln!("error: {error:#}");
         }
-        self.0.push((name, began.elapsed(), result));
+        self.ran.push((name, began.elapsed(), result));
     }
 
     fn report(self) -> Result<()> {
         eprintln!();
         let mut failed = Vec::new();
-        for (name, took, result) in &self.0 {
+        for (name, took, result) in &self.ran {
             let verdict = if result.is_ok() { "passed" } else { "FAILED" };
             eprintln!("{verdict}  {name} ({:.0} s)", took.as_secs_f64());
             if result.is_err() {
@@ -110,7 +133,7 @@ impl Groups {
             }
         }
         if !failed.is_empty() {
-            bail!("{} of {} groups failed: {}", failed.len(), self.0.len(), failed.join("; "));
+            bail!("{} of {} groups failed: {}", failed.len(), self.ran.len(), failed.join("; "));
         }
         Ok(())
     }

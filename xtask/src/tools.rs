@@ -21,15 +21,23 @@ pub(crate) fn wasm_target() -> Result<()> {
     })
 }
 
-/// Makes sure of Node 20 or newer, and npm.
+/// Makes sure of npm and a Node that the app's build runs on: 22.12 or newer, or a late 20.
 pub(crate) fn node() -> Result<()> {
-    const ADVICE: &str = "install Node.js 20 or newer, with npm (https://nodejs.org)";
+    const ADVICE: &str = "install Node.js 22.12 or newer, with npm (https://nodejs.org)";
     let version = Program::new("node").args(["--version"]).read().with_context(|| ADVICE.to_owned())?;
-    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major < 20) {
+    if !is_new_enough(&version) {
         bail!("Node.js {version} is too old: {ADVICE}");
     }
     Program::new("npm").args(["--version"]).read().map(drop).with_context(|| ADVICE.to_owned())
+}
+
+/// What Vite asks for: `^20.19.0 || >=22.12.0`.
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major == 20 && minor >= 19) || (major, minor) >= (22, 12),
+        _ => false,
+    }
 }
 
 /// Where Chromium is, for the browser tests: `$CHROMIUM` or the first of the usual names.
@@ -44,4 +52,19 @@ pub(crate) fn chromium() -> Result<PathBuf> {
         .flat_map(|name| std::env::split_paths(&path).map(move |directory| directory.join(name)))
         .find(|candidate| candidate.exists())
         .context("the browser tests need Chromium: install it (on Debian `apt install chromium`), or name it in $CHROMIUM")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_cannot_build_the_app_is_told_from_one_that_can() {
+        for version in ["v20.19.0", "v20.20.1", "v22.12.0", "v22.23.3\n", "v23.0.0", "v24.1.0"] {
+            assert!(is_new_enough(version), "{version}");
+        }
+        for version in ["v18.20.0", "v20.18.3", "v21.7.0", "v22.11.0", "", "node"] {
+            assert!(!is_new_enough(version), "{version}");
+        }
+    }
 }

@@ -63,8 +63,13 @@ fn engine() -> Result<()> {
     }
     let compiled = target().join(WASM_TARGET).join("wasm/sheaf_web.wasm");
     let out = root().join("web/src/wasm");
-    let stamp = Stamp::of(&out.join(".made-from"), &[&compiled, &root().join("web/package-lock.json")])?;
-    if stamp.holds() {
+    let wasm = out.join("sheaf_web_bg.wasm");
+    let made = [wasm.clone(), out.join("sheaf_web.js"), out.join("sheaf_web.d.ts")];
+    // The tools are as much a part of it: the lockfiles say which wasm-opt and which wasm-bindgen.
+    let locks = [root().join("web/package-lock.json"), root().join("Cargo.lock")];
+    let inputs = [compiled.as_path(), &locks[0], &locks[1]];
+    let stamp = Stamp::of(&out.join(".made-from"), &inputs, &WASM_OPT.join(" "))?;
+    if stamp.holds(&made) {
         return Ok(());
     }
 
@@ -79,7 +84,6 @@ fn engine() -> Result<()> {
         .out_name("sheaf_web")
         .generate(&out)
         .context("wasm-bindgen could not read the engine")?;
-    let wasm = out.join("sheaf_web_bg.wasm");
     Program::new("node")
         .args([root().join("web/node_modules/binaryen/bin/wasm-opt").as_os_str()])
         .args(WASM_OPT)
@@ -87,6 +91,23 @@ fn engine() -> Result<()> {
         .read()
         .context("wasm-opt could not make the engine smaller")?;
     stamp.write()
+}
+
+/// The suite that the browser's store must pass, as a module for a page of the browser tests. Compiled as the engine is, so
+/// that what they share is there already. Returns its directory.
+pub(crate) fn store_conformance() -> Result<PathBuf> {
+    let _step = Step::begin("compiling the store's conformance suite to WebAssembly");
+    let package = ["build", "--quiet", "--package", "sheaf-web", "--example", "store_conformance"];
+    Program::cargo().args(package).args(["--profile", "wasm", "--target", WASM_TARGET]).show()?;
+    let out = target().join("xtask/store-conformance");
+    Bindgen::new()
+        .input_path(target().join(WASM_TARGET).join("wasm/examples/store_conformance.wasm"))
+        .web(true)?
+        .typescript(false)
+        .out_name("store_conformance")
+        .generate(&out)
+        .context("wasm-bindgen could not read the store's conformance suite")?;
+    Ok(out)
 }
 
 /// What rustc's wasm32 target uses by default, and no more: with every feature on, engines refuse the result.
@@ -117,8 +138,8 @@ fn pages(flavour: Flavour) -> Result<PathBuf> {
     }
     inputs.sort();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-    let stamp = Stamp::of(&out.join(".made-from"), &inputs)?;
-    if stamp.holds() {
+    let stamp = Stamp::of(&out.join(".made-from"), &inputs, mode)?;
+    if stamp.holds(&[out.join("index.html"), out.join("assets")]) {
         return Ok(out);
     }
     let _step = Step::begin("building the pages");
@@ -146,8 +167,10 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path, inputs: &[&Path]) -> Result<Self> {
+    /// What something would be made from now: these files, by these means.
+    fn of(path: &Path, inputs: &[&Path], means: &str) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
+        hasher.write(means.as_bytes());
         for input in inputs {
             hasher.write(input.as_os_str().as_encoded_bytes());
             let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
@@ -157,11 +180,37 @@ impl Stamp {
         Ok(Self { path: path.to_owned(), now: format!("{:016x}", hasher.finish()) })
     }
 
-    fn holds(&self) -> bool {
+    /// Whether all of `made` is there and was made from the same.
+    fn holds(&self, made: &[PathBuf]) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|before| before == self.now)
+            && made.iter().all(|made| made.exists())
     }
 
     fn write(&self) -> Result<()> {
         fs::write(&self.path, &self.now).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_holds_for_the_same_inputs_means_and_outputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let [stamp, input, output] = ["stamp", "input", "output"].map(|name| folder.path().join(name));
+        fs::write(&input, "1").unwrap();
+        fs::write(&output, "made").unwrap();
+        let made = [output.clone()];
+        let now = |means| Stamp::of(&stamp, &[&input], means).unwrap();
+        assert!(!now("tool 1").holds(&made), "nothing was made");
+        now("tool 1").write().unwrap();
+        assert!(now("tool 1").holds(&made));
+        assert!(!now("tool 2").holds(&made));
+        fs::write(&input, "2").unwrap();
+        assert!(!now("tool 1").holds(&made));
+        fs::write(&input, "1").unwrap();
+        fs::remove_file(&output).unwrap();
+        assert!(!now("tool 1").holds(&made), "what was made is gone");
     }
 }

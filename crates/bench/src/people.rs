@@ -37,7 +37,15 @@ pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Resu
 }
 
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
-    let store = Rc::new(Memory::new());
+    client_with(config, account, Rc::new(Memory::new()))
+}
+
+/// One with a store that outlives it.
+pub(crate) fn client_with(
+    config: &NetworkConfig,
+    account: Option<Rc<dyn Authed>>,
+    store: Rc<Memory>,
+) -> Client {
     Client::new(Parts {
         config: config.clone(),
         store,

@@ -6,16 +6,27 @@ use std::{
 };
 
 use serde_json::json;
-use sheaf_client::session::{self, Authed as _, OAuth, Password};
+use sheaf_client::{
+    platform,
+    session::{self, Authed as _, OAuth, Password},
+};
 
-use crate::{arguments::Login, device::Device, documents::changes, failure::Failure, output};
+use crate::{
+    arguments::{Login, Patience},
+    device::Device,
+    documents::changes,
+    failure::Failure,
+    output,
+};
 
 pub(crate) async fn login(device: &Device, login: Login) -> Result<(), Failure> {
     let given = std::env::var("SHEAF_APP_PASSWORD").ok().filter(|password| !password.is_empty());
     let handle = login.handle.map_or_else(ask_handle, Ok)?;
     let signed_in_as = if given.is_some() || login.app_password {
         let password = given.map_or_else(ask_password, Ok)?;
-        Password::sign_in(&device.config, &handle, &password, device.sessions()).await?.handle()
+        let signing_in = Password::sign_in(&device.config, &handle, &password, device.sessions());
+        let signed_in = platform::within(login.patience.deadline().left(), signing_in).await;
+        signed_in.map_err(|_| Failure::Away("the network did not answer in time".into()))??.handle()
     } else {
         OAuth::sign_in(&device.config, &handle, device.sessions(), show).await?.handle()
     };
@@ -58,7 +69,7 @@ fn show(address: &str) {
         .spawn();
 }
 
-pub(crate) async fn logout(device: &Device) -> Result<(), Failure> {
+pub(crate) async fn logout(device: &Device, patience: &Patience) -> Result<(), Failure> {
     let waiting = match device.session().await {
         Ok(None) => {
             device.say("Nobody was signed in.");
@@ -70,7 +81,9 @@ pub(crate) async fn logout(device: &Device) -> Result<(), Failure> {
         // A session that cannot be read is signed out of all the more.
         Err(_) => 0,
     };
-    session::sign_out(&device.config, device.sessions()).await?;
+    // It is gone from this device at once; only telling the server takes its time.
+    let signing_out = session::sign_out(&device.config, device.sessions());
+    platform::within(patience.deadline().left(), signing_out).await.unwrap_or(Ok(()))?;
     device.say("Signed out.");
     if waiting > 0 {
         device.say(&format!(

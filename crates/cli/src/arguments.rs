@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sheaf_core::document_uri::DocumentUri;
 
 /// Documents that several people write at once, kept in their own atproto accounts.
@@ -63,19 +63,23 @@ pub(crate) enum Command {
     /// Sign in, in the browser on your account's own server or with an app password
     Login(Login),
     /// Sign out; what was written stays, here and where it is published
-    Logout,
+    Logout(Patience),
     /// Print who is signed in
     Whoami(Json),
     /// Make a document and print its address
     New(New),
     /// List your documents and those you take part in
-    List(Json),
+    List(List),
     /// Print a document's text, verified; needs no account
     Cat(Cat),
     /// Add standard input to the end of a document
     Append(Append),
     /// Let somebody write in a document of yours
     Share(Share),
+    /// Make a document of a file that another program wrote, and print its address
+    Import(Import),
+    /// Write a document into a file, or to standard output, as other programs read it
+    Export(Export),
 }
 
 #[derive(Args)]
@@ -92,6 +96,16 @@ pub(crate) struct Login {
     /// Ask for an app password instead of opening the browser; $SHEAF_APP_PASSWORD answers without being asked
     #[arg(long)]
     pub(crate) app_password: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) json: Json,
 }
 
 #[derive(Args)]
@@ -134,6 +148,47 @@ pub(crate) struct Share {
     pub(crate) uri: DocumentUri,
     /// Who may write from now on
     pub(crate) handle: String,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// What a document is as a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The text as it is, UTF-8
+    Md,
+    /// A Yjs document: its state as one update (v1), with the text under the name `text`
+    Yjs,
+}
+
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// What the document is called; without it, what the file is
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// What the file holds; without it, a name that ends in .yjs is a Yjs document. A text in it may have any name, but
+    /// there must be no other, and no formatting
+    #[arg(long = "as", value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) json: Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// The document: an at:// address or a link of the app
+    #[arg(value_parser = document)]
+    pub(crate) uri: DocumentUri,
+    /// The file, written whole or not at all; without it, standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to write; without it, a file whose name ends in .yjs is a Yjs document, and everything else text
+    #[arg(long = "as", value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<Format>,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use serde_json::json;
-use sheaf_client::{DocumentHandle, LibraryError};
+use sheaf_client::{DocumentHandle, LibraryError, platform};
 use sheaf_core::{
     record::MAX_EDITORS,
     replica::{Presence, Role},
@@ -11,7 +11,7 @@ use sheaf_core::{
 };
 
 use crate::{
-    arguments::{Append, Cat, New, Share},
+    arguments::{Append, Cat, Json, List, New, Patience, Share},
     device::Device,
     failure::Failure,
     output,
@@ -31,13 +31,24 @@ pub(crate) async fn new(device: &Device, new: New) -> Result<(), Failure> {
         }
         None => String::new(),
     };
+    make(device, &new.title, &text, &new.patience, &new.json).await
+}
+
+/// Makes a document of this text and prints its address.
+pub(crate) async fn make(
+    device: &Device,
+    title: &str,
+    text: &str,
+    patience: &Patience,
+    json: &Json,
+) -> Result<(), Failure> {
     let client = device.signed_in().await?;
-    let document = client.create(&new.title).await?;
-    add(&document, &text);
+    let document = client.create(title).await?;
+    add(&document, text);
     let (uri, title) = (document.uri().clone(), document.title());
-    let outcome = published(device, document, new.patience.deadline()).await;
+    let outcome = published(device, document, patience.deadline()).await;
     // It exists on this device whatever became of the network, so its address is printed either way.
-    if new.json.json {
+    if json.json {
         let value = json!({ "uri": uri.to_string(), "title": title, "published": outcome.is_ok() });
         output::line(&value.to_string())?;
     } else {
@@ -46,15 +57,20 @@ pub(crate) async fn new(device: &Device, new: New) -> Result<(), Failure> {
     outcome
 }
 
-pub(crate) async fn list(device: &Device, as_json: bool) -> Result<(), Failure> {
+pub(crate) async fn list(device: &Device, list: List) -> Result<(), Failure> {
     let client = device.signed_in().await?;
-    let (entries, incomplete) = match client.refresh_documents().await {
-        Ok(entries) => (entries, None),
-        Err(error @ LibraryError::Fetch(_)) => (client.documents().await?, Some(Failure::from(error))),
-        Err(error) => return Err(error.into()),
+    let refreshed = platform::within(list.patience.deadline().left(), client.refresh_documents()).await;
+    let (entries, incomplete) = match refreshed {
+        Ok(Ok(entries)) => (entries, None),
+        Ok(Err(error @ LibraryError::Fetch(_))) => (client.documents().await?, Some(Failure::from(error))),
+        Ok(Err(error)) => return Err(error.into()),
+        Err(platform::Elapsed) => {
+            let why = "the list may be incomplete: the network did not answer in time";
+            (client.documents().await?, Some(Failure::Away(why.into())))
+        }
     };
     for entry in &entries {
-        if as_json {
+        if list.json.json {
             let value = json!({
                 "uri": entry.uri.to_string(),
                 "title": entry.title,
@@ -74,6 +90,8 @@ pub(crate) async fn list(device: &Device, as_json: bool) -> Result<(), Failure> 
 
 pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
     let client = device.client().await?;
+    // Reading in passing is nobody in front of the document. (Writing is: presence is by what one's other devices find it.)
+    client.stay_unannounced();
     let deadline = cat.patience.deadline();
     let document = open(&client, &cat.uri, deadline).await?;
     let mut outcome = up_to_date(&document, deadline).await;
@@ -131,6 +149,7 @@ pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> 
     if client.account().as_ref() != Some(share.uri.owner()) {
         return Err(Failure::NotAllowed("only the owner of a document can share it".into()));
     }
+    client.stay_unannounced();
     let account = client.find_account(&share.handle).await?;
     let name = account.handle.as_ref().map_or_else(|| account.did.to_string(), ToString::to_string);
     let document = open(&client, &share.uri, share.patience.deadline()).await?;
@@ -161,7 +180,7 @@ fn may_write(document: &DocumentHandle, looked: Result<(), Failure>) -> Result<(
     }
 }
 
-fn deleted() -> Failure {
+pub(crate) fn deleted() -> Failure {
     Failure::NotFound("the owner has deleted this document; what this device has of it stays here".into())
 }
 
@@ -173,12 +192,20 @@ fn add(document: &DocumentHandle, text: &str) {
 }
 
 fn read(input: impl std::io::Read, name: &str) -> Result<String, Failure> {
+    utf8(read_bytes(input, name)?, name)
+}
+
+pub(crate) fn read_bytes(input: impl std::io::Read, name: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = input.take(MAX_INPUT + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Other(format!("{name} cannot be read: {error}")))?;
     if bytes.len() as u64 > MAX_INPUT {
-        return Err(Failure::Other(format!("{name} holds more than {} MB of text", MAX_INPUT / 1024 / 1024)));
+        return Err(Failure::Other(format!("{name} holds more than {} MB", MAX_INPUT / 1024 / 1024)));
     }
+    Ok(bytes)
+}
+
+pub(crate) fn utf8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::Other(format!("{name} is not UTF-8 text")))
 }
 

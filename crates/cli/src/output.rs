@@ -11,12 +11,27 @@ use crate::failure::Failure;
 pub(crate) fn text(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let shown = if out.is_terminal() { tame(text) } else { text.into() };
-    match out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
+    written(out.write_all(shown.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn written(outcome: std::io::Result<()>) -> Result<(), Failure> {
+    match outcome {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::Other(format!("the output cannot be written: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// Writes what is no text: to a file or a pipe.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        return Err(Failure::Other(
+            "this is not for a terminal: name a file with --output, or use a pipe".into(),
+        ));
+    }
+    written(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
 /// Writes a line.

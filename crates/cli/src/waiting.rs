@@ -77,8 +77,7 @@ pub(crate) async fn published(
         device.say("Saved on this device; your server cannot be reached, trying again...");
         let _ = platform::within(deadline.left(), document.until(|d| is_settled(&d.status()))).await;
     }
-    let status = document.status();
-    document.close().await;
+    let status = document.close().await;
     if let Some(reason) = status.store_trouble {
         return Err(Failure::Other(format!("it could not be saved on this device: {reason}")));
     }
@@ -93,6 +92,9 @@ pub(crate) async fn published(
         }
         Some(Stalled::Refused(reason)) => {
             Failure::NotAllowed(format!("{waiting}: your server refuses it ({reason})"))
+        }
+        Some(Stalled::TextMissing) => {
+            Failure::Away(format!("{waiting}: some text that it builds on cannot be read at the moment"))
         }
         Some(Stalled::Unreachable { reason, .. }) => Failure::Away(format!("{waiting}: {reason}")),
         Some(Stalled::QuotaUsed { .. }) => {
@@ -109,10 +111,10 @@ fn is_published(status: &Status) -> bool {
 /// Whether waiting longer changes nothing.
 fn is_settled(status: &Status) -> bool {
     let stuck = match &status.stalled {
-        None | Some(Stalled::Unreachable { .. }) => false,
+        None | Some(Stalled::Unreachable { .. } | Stalled::TextMissing) => false,
         Some(
             Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor | Stalled::QuotaUsed { .. },
         ) => true,
     };
-    is_published(status) || status.store_trouble.is_some() || stuck
+    is_published(status) || stuck
 }

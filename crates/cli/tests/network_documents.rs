@@ -37,6 +37,14 @@ async fn documents_are_made_shared_read_and_written_from_a_terminal() {
     // Anyone reads; only editors write.
     assert_eq!(nobody.says(&["cat", uri], ""), notes);
     assert_eq!(bob.says(&["cat", uri], ""), notes);
+    // Whoever reads in passing, an owner or editor too, is not said to be there.
+    alice.says(&["cat", uri], "");
+    let query = format!("repo={}&collection=dev.sheaf.awareness", alice_account.did);
+    let present = alice_account.sign_in().await.unwrap().query("com.atproto.repo.listRecords", &query).await;
+    let before = present.unwrap()["records"].clone();
+    alice.says(&["cat", uri], "");
+    let present = alice_account.sign_in().await.unwrap().query("com.atproto.repo.listRecords", &query).await;
+    assert_eq!(present.unwrap()["records"], before);
     bob.fails(&["append", uri], 5);
     bob.fails(&["share", uri, "bob.test"], 5);
     nobody.fails(&["append", uri], 3);

@@ -8,7 +8,7 @@ use std::{
 use sheaf_core::{
     client_id::ReplicaId,
     document_uri::DocumentUri,
-    replica::{Effect, Event, Replica, ReplicaConfig},
+    replica::{Effect, Event, Replica, ReplicaConfig, StoreOp},
 };
 use sheaf_repo::{did::Did, tid::Tid};
 
@@ -53,6 +53,7 @@ struct Inner {
     did: Option<Did>,
     name: Option<String>,
     online: Cell<bool>,
+    announced: Cell<bool>,
     open: RefCell<Vec<Weak<Open>>>,
 }
 
@@ -73,8 +74,8 @@ pub enum ForgetError {
     /// It holds changes that exist nowhere else.
     #[error("this document holds {0} unpublished changes of yours; they would be lost")]
     Unpublished(usize),
-    /// It is open.
-    #[error("the document is open; close it first")]
+    /// It is open, perhaps in another tab or program.
+    #[error("the document is open, here or in another window; close it first")]
     Open,
     /// The device's store does not work.
     #[error(transparent)]
@@ -100,8 +101,15 @@ impl Client {
             did,
             name,
             online: Cell::new(true),
+            announced: Cell::new(true),
             open: RefCell::default(),
         }))
+    }
+
+    /// From now on nobody is told that somebody is here: for a program that looks something up or leaves something behind,
+    /// which is no person in front of a document.
+    pub fn stay_unannounced(&self) {
+        self.0.announced.set(false);
     }
 
     /// Who is signed in.
@@ -168,10 +176,14 @@ impl Client {
         }
         let notes = Notes::begin(&*world.store, did.clone(), uri).await?;
         let now = platform::now();
-        let opened = match create {
+        let mut opened = match create {
             Some(title) => Replica::create(config, title, stored, now),
             None => Replica::open(config, stored, now),
         };
+        if !self.0.announced.get() {
+            let (replica, effects) = &mut opened;
+            effects.extend(replica.handle(now, Event::Hidden(true)));
+        }
         Ok(self.run(uri, opened, slot, notes))
     }
 
@@ -263,35 +275,34 @@ impl Client {
     /// # Errors
     /// [`ForgetError`], above all while changes of one's own are in it that exist nowhere else.
     pub async fn forget(&self, uri: &DocumentUri) -> Result<(), ForgetError> {
-        let is_open = self
-            .0
-            .open
-            .borrow()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .any(|open| open.uri == *uri && !open.closed.get());
+        let Inner { world, locks, did, open, .. } = &*self.0;
+        let is_open =
+            open.borrow().iter().filter_map(Weak::upgrade).any(|open| open.uri == *uri && !open.closed.get());
         if is_open {
             return Err(ForgetError::Open);
         }
-        let store = &self.0.world.store;
-        let entry = self.documents().await?.into_iter().find(|entry| entry.uri == *uri);
-        if let Some(waiting) = entry.map(|entry| entry.waiting).filter(|waiting| *waiting > 0) {
-            return Err(ForgetError::Unpublished(waiting));
+        let store = &*world.store;
+        // Another tab or program may have it open, or be about to: nobody may until it is gone.
+        let _closed_off = match did {
+            Some(did) => {
+                let closed_off = slots::close_off(store, &**locks, did, uri).await?;
+                Some(closed_off.ok_or(ForgetError::Open)?)
+            }
+            None => None,
+        };
+        // The list's own count may be older than the last edit: what is in the store itself is what would be lost.
+        let kept = store.scan(&format!("doc/{uri}/")).await?;
+        let mut keys: Vec<String> = kept.iter().map(|(key, _)| key.clone()).collect();
+        let unpublished = Replica::left_behind(uri, kept).unpublished();
+        if unpublished > 0 {
+            return Err(ForgetError::Unpublished(unpublished));
         }
-        let did = self.0.did.as_ref();
-        store.erase(&format!("doc/{uri}/")).await?;
         if let Some(did) = did {
-            store.erase(&format!("slot/{did}/{uri}/")).await?;
+            keys.extend(store.scan(&slots::prefix(did, uri)).await?.into_iter().map(|(key, _)| key));
         }
-        store.erase(&format!("{}{uri}", library::prefix(did))).await?;
+        keys.push(format!("{}{uri}", library::prefix(did.as_ref())));
+        // Key by key: what a tab that opens it at this very moment writes is not among them.
+        store.write(keys.into_iter().map(|key| StoreOp::Delete { key }).collect()).await?;
         Ok(())
-    }
-
-    /// Erases everything from this device: every document, list and counter of every account.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the device's store does not work.
-    pub async fn erase_device(&self) -> Result<(), StoreError> {
-        self.0.world.store.erase("").await
     }
 }

@@ -24,8 +24,9 @@ pub struct NetworkConfig {
     pub handle_resolver: Option<String>,
     /// A DNS-over-HTTPS endpoint that answers JSON.
     pub doh: Option<String>,
-    /// Jetstream addresses, `wss://host/subscribe`; the next is tried when one fails. Without any, the editors' own
-    /// servers ring.
+    /// Jetstream addresses; the next is tried when one fails. Without any, the editors' own servers ring. The path tells the
+    /// version: `wss://host/xrpc/network.bsky.jetstream.subscribeEvents` is the second, `wss://host/subscribe` or any
+    /// other the first (a host of the second version serves both).
     pub jetstream: Vec<String>,
     /// The OAuth client id: the address of the app's client metadata. Local networks do without.
     pub client_id: Option<String>,
@@ -143,6 +144,14 @@ mod tests {
         ] {
             assert!(NetworkConfig::from_json(json).is_err(), "{json} must be refused");
         }
+    }
+
+    #[test]
+    fn both_versions_of_jetstream_can_be_named() {
+        let json = r#"{ "jetstream": ["wss://old.example", "wss://new.example/xrpc/network.bsky.jetstream.subscribeEvents"] }"#;
+        let config = NetworkConfig::from_json(json).unwrap();
+        assert_eq!(config.jetstream[0], "wss://old.example/subscribe");
+        assert_eq!(config.jetstream[1], "wss://new.example/xrpc/network.bsky.jetstream.subscribeEvents");
     }
 
     #[test]

@@ -39,6 +39,8 @@ use crate::{
 const WRITING_PATIENCE: Duration = Duration::from_secs(5);
 /// How long closing waits for the device's store; a disk that takes longer does not work.
 const STORING_PATIENCE: Duration = Duration::from_secs(20);
+/// How long closing waits for the account's session to be renewed, where that is under way.
+const RENEWING_PATIENCE: Duration = Duration::from_secs(30);
 /// However late a deadline is, other things get their turn first.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
@@ -95,7 +97,7 @@ pub(crate) struct Loop {
     work: mpsc::UnboundedReceiver<Work>,
     heard: mpsc::Receiver<Heard>,
     world: Rc<World>,
-    _slot: Option<Slot>,
+    slot: Option<Slot>,
 }
 
 impl Open {
@@ -123,12 +125,17 @@ impl Open {
             closed: Cell::new(false),
         });
         open.carry_out();
-        (open, Loop { work, heard, world, _slot: slot })
+        (open, Loop { work, heard, world, slot })
     }
 
     /// Hands an event to the replica and shows what changed before returning.
     pub(crate) fn happen(&self, event: Event) {
+        let from_outside =
+            matches!(event, Event::Fetched { .. } | Event::Written { .. } | Event::Doorbell(_));
         let effects = self.replica.borrow_mut().handle(platform::now(), event);
+        if from_outside {
+            self.doorbell.found(self.replica.borrow().revisions());
+        }
         self.effects.borrow_mut().extend(effects);
         self.carry_out();
     }
@@ -211,7 +218,7 @@ struct Storing {
 
 /// Serves one open document until it is closed.
 pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Output = ()>) {
-    let Loop { mut work, mut heard, world, _slot } = inner;
+    let Loop { mut work, mut heard, world, slot } = inner;
     let doorbell = doorbell.fuse();
     pin_mut!(doorbell);
     let mut in_flight: FuturesUnordered<LocalFuture<'static, Event>> = FuturesUnordered::new();
@@ -232,15 +239,18 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
         if open.closing.get() {
             let now = platform::now();
             let began = *closing_since.get_or_insert(now);
-            let until = match (storing.is_some(), writes) {
-                (true, _) => began.saturating_add(STORING_PATIENCE),
-                (false, 1..) => began.saturating_add(WRITING_PATIENCE),
-                (false, 0) => now,
+            // What the store refused is offered again by core a moment later.
+            let stored = storing.is_none() && open.replica.borrow().is_stored();
+            let until = match (stored, writes) {
+                (false, _) => began.saturating_add(STORING_PATIENCE),
+                (true, 1..) => began.saturating_add(WRITING_PATIENCE),
+                (true, 0) => now,
             };
             if until <= now {
                 break;
             }
-            alarm.set(Some(until));
+            let retry = open.replica.borrow().deadline().filter(|_| !stored);
+            alarm.set(Some(retry.map_or(until, |retry| retry.min(until))));
         } else {
             let deadline = open.replica.borrow().deadline();
             alarm.set(deadline);
@@ -272,9 +282,17 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
                 None => unreachable!("`open` holds the listener, which holds a sender"),
             },
             () = doorbell => unreachable!("a doorbell listens for ever"),
-            () = alarm.rings().fuse() => if !open.closing.get() { open.happen(Event::Tick) },
+            () = alarm.rings().fuse() => if !open.closing.get() || !open.replica.borrow().is_stored() {
+                open.happen(Event::Tick);
+            },
             () = open.changed.changed(version).fuse() => {}
         }
+    }
+    drop((in_flight, slot));
+    let account = world.account.borrow().clone();
+    if let Some(account) = account {
+        // A renewal that is broken off would take the session with it.
+        let _ = platform::within(RENEWING_PATIENCE, account.renewed()).await;
     }
     tracing::debug!(document = %open.uri, "closed");
     open.closed.set(true);

@@ -120,6 +120,11 @@ impl DocumentHandle {
         self.open().replica.borrow().text()
     }
 
+    /// The document as one Yjs update (v1), in a text named `text`: for other programs to go on with.
+    pub fn to_yjs(&self) -> Vec<u8> {
+        self.open().replica.borrow().to_yjs()
+    }
+
     /// What the document is called; empty while unknown.
     pub fn title(&self) -> String {
         self.open().replica.borrow().title()
@@ -179,16 +184,19 @@ impl DocumentHandle {
         }
     }
 
-    /// Closes the document: waits until everything is durable on this device, and a few seconds for writes under way.
-    /// What is not published by then goes out the next time the document is opened.
-    pub async fn close(self) {
+    /// Closes the document: waits until everything is durable on this device, however often the store has to be asked
+    /// within some 20 seconds, and a few seconds for writes under way. What is not published by then goes out the next time
+    /// the document is opened.
+    ///
+    /// Returns how things stood at the end: `unsaved` edits are lost, and `store_trouble` says why.
+    pub async fn close(self) -> Status {
         let open = self.0.0.clone();
         open.close();
         drop(self);
         loop {
             let version = open.changed.version();
             if open.closed.get() {
-                return;
+                return open.replica.borrow().status(platform::now());
             }
             open.changed.changed(version).await;
         }

@@ -22,7 +22,7 @@ use sheaf_repo::did::Did;
 use crate::{
     driver::{Open, World},
     net::pds,
-    platform,
+    platform, slots,
     store::{Store, StoreError},
 };
 
@@ -247,12 +247,18 @@ pub(crate) async fn refresh(
     let names: BTreeMap<Did, String> = gather(names.buffer_unordered(AT_ONCE)).await.into_iter().collect();
     let mut ops = Vec::new();
     for (uri, document) in found {
+        let before = known.get(&uri);
         let with = others(&uri, &document, account);
         let with = with.map(|did| names.get(&did).cloned().unwrap_or_else(|| did.to_string())).collect();
-        let before = known.get(&uri);
-        // What this device has seen itself is newer than what a list says, but for the title of others' documents.
+        // A title given on this device and not published yet is newer than what the repo says.
+        let title = match before {
+            Some(before) if before.title != document.title && has_intents(world, &uri).await? => {
+                before.title.clone()
+            }
+            _ => document.title,
+        };
         let kept = Kept {
-            title: document.title,
+            title,
             updated_at: before.map_or(document.created_at, |kept| kept.updated_at),
             opened_at: before.and_then(|kept| kept.opened_at),
             with,
@@ -265,6 +271,11 @@ pub(crate) async fn refresh(
     }
     world.store.write(ops).await?;
     Ok(sorted(known, Some(account)))
+}
+
+/// Whether the owner has changed title or editors on this device and not published that.
+async fn has_intents(world: &World, uri: &DocumentUri) -> Result<bool, StoreError> {
+    Ok(slots::left_behind(&*world.store, uri).await?.has_intents())
 }
 
 fn others(uri: &DocumentUri, document: &Listed, account: &Did) -> impl Iterator<Item = Did> + use<> {

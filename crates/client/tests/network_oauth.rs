@@ -3,16 +3,18 @@
 
 mod support;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use sheaf_client::{
+    DocumentHandle,
+    config::NetworkConfig,
     platform,
-    session::{self, MemorySessions, OAuth, SessionStore, SignInError, Tokens},
+    session::{self, FileSessions, MemorySessions, OAuth, Saved, SessionStore, SignInError, Tokens},
 };
 use sheaf_core::replica::Stalled;
-use sheaf_devnet::Network;
+use sheaf_devnet::{Account, Network, fault_proxy::Fault};
 use support::{append, client, config, eventually, eventually_reads, published, run};
 
 /// A person's browser on the server's sign-in page: its cookies, and what the page's script asks for.
@@ -82,6 +84,92 @@ impl Page {
     }
 }
 
+/// Somebody signs in on their server's page.
+async fn sign_in(
+    config: &NetworkConfig,
+    account: &Account,
+    sessions: Rc<dyn SessionStore>,
+) -> anyhow::Result<Rc<OAuth>> {
+    let person = account.clone();
+    let show = |page: &str| {
+        let page = page.to_owned();
+        platform::spawn(async move {
+            let mut page = Page::open(&page).await.unwrap();
+            let name_and_password = json!({ "locale": "en", "username": person.handle, "password": person.password, "remember": true });
+            page.ask("sign-in", name_and_password).await.unwrap();
+            let answer = page.ask("consent", json!({ "did": person.did })).await.unwrap();
+            assert!(page.go_back(&answer).await.unwrap().contains("You are signed in"));
+        });
+    };
+    Ok(OAuth::sign_in(config, &account.handle, sessions, show).await?)
+}
+
+/// What is kept becomes what it is when the access token's time is over.
+fn is_over(sessions: &dyn SessionStore) -> Saved {
+    let mut saved = sessions.load().unwrap().expect("somebody is signed in");
+    let Tokens::OAuth { session, .. } = &mut saved.tokens else { panic!("by OAuth") };
+    let access = session.pointer_mut("/token_set/access_token").unwrap();
+    *access = format!("{}x", access.as_str().unwrap()).into();
+    sessions.save(&saved).unwrap();
+    saved
+}
+
+#[test]
+fn a_session_is_renewed_whatever_happens_meanwhile() {
+    run(async {
+        let network = Network::builder().fault_proxies(true).start().await?;
+        let config = config(&network);
+        let account = network.create_account("alice.test").await?;
+        let folder = tempfile::tempdir()?;
+        let sessions: Rc<dyn SessionStore> = Rc::new(FileSessions::new(folder.path().join("session.json")));
+        sign_in(&config, &account, sessions.clone()).await?;
+        let restored =
+            async || session::restore(&config, sessions.clone()).await.unwrap().expect("signed in");
+        let pds = network.pds(0);
+        let proxy = pds.proxy();
+
+        // While the server gives no tokens it is away; that is no reason to sign in again.
+        let over = is_over(&*sessions);
+        proxy.fail_always("/oauth/token", Fault::server_error());
+        let alice = client(&config, Some(restored().await));
+        let document = alice.create("Renewed").await?;
+        append(&document, "one ");
+        let away = |d: &DocumentHandle| matches!(d.status().stalled, Some(Stalled::Unreachable { .. }));
+        eventually(&document, "the server is away", away).await;
+        assert_eq!(sessions.load()?, Some(over), "nothing is lost");
+        proxy.heal();
+        published(&document).await;
+        document.close().await;
+
+        // A document is closed, and with it everything that waits for the server, in the middle of a renewal that takes
+        // its time. The server gives new tokens, and the next run has them.
+        let over = is_over(&*sessions);
+        proxy.fail_next(2, "/oauth/token", Fault::Delay(Duration::from_secs(6)));
+        let alice = client(&config, Some(restored().await));
+        let document = alice.create("Closed meanwhile").await?;
+        let uri = document.uri().clone();
+        document.close().await;
+        assert_ne!(sessions.load()?, Some(over), "it was renewed to the end");
+        proxy.heal();
+        let document = alice.open(&uri).await?;
+        published(&document).await;
+        document.close().await;
+
+        // Two programs find that it is over at the same time.
+        is_over(&*sessions);
+        let (first, second) = (restored().await, restored().await);
+        let documents = [
+            client(&config, Some(first)).create("By the first").await?,
+            client(&config, Some(second)).create("By the second").await?,
+        ];
+        for document in documents {
+            published(&document).await;
+            document.close().await;
+        }
+        network.stop().await
+    });
+}
+
 #[test]
 fn signing_in_on_the_servers_page_writing_and_signing_out() {
     run(async {
@@ -90,19 +178,7 @@ fn signing_in_on_the_servers_page_writing_and_signing_out() {
         let account = network.create_account("alice.test").await?;
         let sessions = Rc::new(MemorySessions::new());
 
-        let person = account.clone();
-        let session = OAuth::sign_in(&config, "alice.test", sessions.clone(), |page| {
-            let page = page.to_owned();
-            platform::spawn(async move {
-                let mut page = Page::open(&page).await.unwrap();
-                let name_and_password =
-                    json!({ "locale": "en", "username": person.handle, "password": person.password, "remember": true });
-                page.ask("sign-in", name_and_password).await.unwrap();
-                let answer = page.ask("consent", json!({ "did": person.did })).await.unwrap();
-                assert!(page.go_back(&answer).await.unwrap().contains("You are signed in"));
-            });
-        })
-        .await?;
+        let session = sign_in(&config, &account, sessions.clone()).await?;
         let alice = client(&config, Some(session));
         let document = alice.create("By OAuth").await?;
         append(&document, "one ");

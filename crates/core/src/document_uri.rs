@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sheaf_repo::{did::Did, mst::KeyRange, record_key::RecordKey, tid::Tid};
 
-use crate::record::{AWARENESS, DOCUMENT, SEGMENT, SegmentKey};
+use crate::record::{AWARENESS, DOCUMENT, SEGMENT, SNAPSHOT, SegmentKey};
 
 /// `at://{owner}/dev.sheaf.document/{tid}`: a document, by the account whose repo holds its root record and that record's
 /// key. The account is always its DID, never a handle, so the name is for ever.
@@ -71,6 +71,11 @@ impl DocumentUri {
     /// [`DocumentUri::awareness_path`] alone.
     pub fn awareness_range(&self) -> KeyRange {
         KeyRange::only(&self.awareness_path())
+    }
+
+    /// What an editor's repo carries of the others', alone.
+    pub fn snapshot_range(&self) -> KeyRange {
+        KeyRange::only(&format!("{SNAPSHOT}/{}", self.rkey))
     }
 
     /// All segments that an editor's repo may hold of this document (or of another owner's whose key is the same: the

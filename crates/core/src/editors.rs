@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sheaf_repo::{cid::Cid, did::Did};
 
 use crate::{
+    client_id::ReplicaId,
     record::{DocumentRecord, FormerEditor, MAX_EDITORS},
     time::Timestamp,
 };
@@ -30,12 +31,40 @@ pub enum Intent {
     RemoveEditor(FormerEditor),
 }
 
+impl Intent {
+    /// Whether it can be carried out: what a store gives back may be damaged.
+    fn is_sound(&self) -> bool {
+        match self {
+            Intent::RemoveEditor(former) => former.check().is_ok(),
+            _ => true,
+        }
+    }
+}
+
+/// Where an intent is kept: by the replica that made it, under that replica's own count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentKey {
+    /// Whose: two tabs of the owner each keep their own.
+    pub replica: ReplicaId,
+    /// Counts up from 0.
+    pub n: u64,
+}
+
 /// The document record as last verified, and the intents on top.
 #[derive(Debug, Default)]
 pub struct Charter {
     verified: Option<(DocumentRecord, Cid)>,
-    intents: Vec<(u64, Intent)>,
+    /// In the order in which they are carried out, each numbered.
+    intents: Vec<Pending>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    key: IntentKey,
+    durable: bool,
+    intent: Intent,
 }
 
 impl Charter {
@@ -49,23 +78,42 @@ impl Charter {
         self.verified = record;
     }
 
-    /// Adds an intent and says under which number to keep it.
-    pub fn intend(&mut self, intent: Intent) -> u64 {
-        let n = self.next;
-        self.restore(n, intent);
-        n
+    /// Adds an intent of this replica. Says under which number it goes here, and where to keep it.
+    pub fn intend(&mut self, replica: &ReplicaId, intent: Intent) -> (u64, IntentKey) {
+        let of_replica = self.intents.iter().filter(|pending| pending.key.replica == *replica);
+        let n = of_replica.map(|pending| pending.key.n + 1).max().unwrap_or(0).max(self.next);
+        let key = IntentKey { replica: replica.clone(), n };
+        self.add(key.clone(), intent, false);
+        (self.next - 1, key)
     }
 
-    /// Puts back an intent found in the store.
-    pub fn restore(&mut self, n: u64, intent: Intent) {
-        self.next = self.next.max(n + 1);
-        self.intents.push((n, intent));
-        self.intents.sort_by_key(|(n, _)| *n);
+    /// Puts back an intent found in the store. One that is damaged is none.
+    pub fn restore(&mut self, key: IntentKey, intent: Intent) {
+        if intent.is_sound() {
+            self.add(key, intent, true);
+        }
+    }
+
+    fn add(&mut self, key: IntentKey, intent: Intent, durable: bool) {
+        self.intents.push(Pending { number: self.next, key, durable, intent });
+        self.next += 1;
+    }
+
+    /// The store has confirmed the intents up to this number.
+    pub fn durable(&mut self, number: u64) {
+        for pending in self.intents.iter_mut().filter(|pending| pending.number <= number) {
+            pending.durable = true;
+        }
     }
 
     /// How many intents are not published.
     pub fn pending(&self) -> usize {
         self.intents.len()
+    }
+
+    /// How many of them are not durable either.
+    pub fn unsaved(&self) -> usize {
+        self.intents.iter().filter(|pending| !pending.durable).count()
     }
 
     /// The record as it is to be, intents included.
@@ -76,21 +124,24 @@ impl Charter {
     /// The record as it is once the intents up to `upto` are carried out.
     pub fn current_upto(&self, upto: u64) -> Option<DocumentRecord> {
         let mut record = self.verified.as_ref().map(|(record, _)| record.clone());
-        for (_, intent) in self.intents.iter().filter(|(n, _)| *n <= upto) {
-            record = apply(record, intent);
+        for pending in self.intents.iter().filter(|pending| pending.number <= upto) {
+            record = apply(record, &pending.intent);
         }
         record
     }
 
-    /// The record as it would be with one more intent.
-    pub fn with(&self, intent: &Intent) -> Option<DocumentRecord> {
-        apply(self.current(), intent)
+    /// Up to which intent all may be sent, for all are durable; `None` when there is nothing to do.
+    pub fn sendable(&self) -> Option<u64> {
+        let can_be_made = self.verified.is_some()
+            || self.intents.iter().any(|pending| matches!(pending.intent, Intent::Create { .. }));
+        let durable = self.intents.iter().take_while(|pending| pending.durable);
+        durable.last().map(|pending| pending.number).filter(|_| can_be_made)
     }
 
     /// What to write now, on condition of what, and up to which intent that carries out. `None` when there is nothing to do.
     pub fn plan(&self) -> Option<(DocumentRecord, Option<Cid>, u64)> {
-        let upto = self.intents.last().map(|(n, _)| *n)?;
-        Some((self.current()?, self.verified.as_ref().map(|(_, cid)| *cid), upto))
+        let upto = self.sendable()?;
+        Some((self.current_upto(upto)?, self.verified.as_ref().map(|(_, cid)| *cid), upto))
     }
 
     /// Whether the newest verified record already says all that is intended.
@@ -99,11 +150,12 @@ impl Charter {
             && self.current().as_ref() == self.verified.as_ref().map(|(record, _)| record)
     }
 
-    /// Intents up to `upto` are in the repo: the numbers to forget.
-    pub fn carried_out(&mut self, upto: u64) -> Vec<u64> {
-        let done = self.intents.iter().map(|(n, _)| *n).filter(|n| *n <= upto).collect();
-        self.intents.retain(|(n, _)| *n > upto);
-        done
+    /// Intents up to `upto` are in the repo: the keys to forget.
+    pub fn carried_out(&mut self, upto: u64) -> Vec<IntentKey> {
+        let (done, left) =
+            std::mem::take(&mut self.intents).into_iter().partition(|p: &Pending| p.number <= upto);
+        self.intents = left;
+        done.into_iter().map(|pending: Pending| pending.key).collect()
     }
 }
 
@@ -125,6 +177,7 @@ fn apply(record: Option<DocumentRecord>, intent: &Intent) -> Option<DocumentReco
             record.editors.retain(|editor| *editor != former.did);
             record.former.retain(|f| f.did != former.did);
             record.former.push(former.clone());
+            record.fit();
         }
     }
     Some(record)

@@ -5,13 +5,14 @@
 
 use crate::{
     client_id::ClientId,
-    door::{self, Content, Parsed, Refusal, Run, VettedUpdate, ranges::IdRanges},
-    text::utf16_len,
+    door::{self, Content, Parsed, Piece, Refusal, Run, VettedUpdate, ranges::IdRanges},
 };
 
 /// Everything that some updates of one replica add and delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extent {
+    /// The first clock written, and the one after the last.
+    from: u32,
     clock: u32,
     deletes: IdRanges,
 }
@@ -21,9 +22,11 @@ impl Extent {
     pub fn of<'a>(updates: impl IntoIterator<Item = &'a VettedUpdate>) -> Extent {
         let mut extent = Extent::default();
         for update in updates {
-            let ends = update.provides().values().map(|range| range.end);
-            extent.clock = ends.max().unwrap_or_default().max(extent.clock);
-            extent.deletes.extend(&update.parsed().deletes);
+            let (from, clock) = update
+                .provides()
+                .values()
+                .fold((u32::MAX, 0), |(from, clock), range| (range.start.min(from), range.end.max(clock)));
+            extent.unite(&Extent { from: from.min(clock), clock, deletes: update.parsed().deletes });
         }
         extent
     }
@@ -36,7 +39,7 @@ impl Extent {
         // A set of deletions is written as an update that adds nothing: there the door lets nobody write.
         let nobody = std::collections::BTreeSet::new();
         let update = door::scan(deletes, door::Allowed::AnyOf(&nobody))?;
-        Ok(Extent { clock, deletes: update.parsed().deletes })
+        Ok(Extent { from: 0, clock, deletes: update.parsed().deletes })
     }
 
     /// The clock after the last unit written.
@@ -51,58 +54,48 @@ impl Extent {
 
     /// Takes another extent in.
     pub fn unite(&mut self, other: &Extent) {
+        if self.clock == 0 || other.clock > 0 {
+            self.from = if self.clock == 0 { other.from } else { self.from.min(other.from) };
+        }
         self.clock = self.clock.max(other.clock);
         self.deletes.extend(&other.deletes);
     }
 
-    /// Whether all of the other is within this one.
+    /// Whether all of the other is within this one, both being of updates that follow each other.
     pub fn covers(&self, other: &Extent) -> bool {
-        self.clock >= other.clock
+        (other.clock == 0 || self.from <= other.from && other.clock <= self.clock)
             && other.deletes.iter().all(|(client, range)| self.deletes.contains(client, &range))
     }
 
-    /// The part of an update that lies within: text before the clock, and deletions that are in the set. `None` when
-    /// nothing is left.
-    pub fn limit(&self, update: &VettedUpdate) -> Option<VettedUpdate> {
+    /// An update as far as it lies within: text before the clock, and deletions that are in the set. Text from the clock on
+    /// is there as deleted: it shows nothing, but what others wrote beside it keeps its place.
+    pub fn limit(&self, update: &VettedUpdate) -> VettedUpdate {
         let mut parsed = update.parsed();
         for section in &mut parsed.clients {
-            section.runs.iter_mut().for_each(|run| self.cut(run));
-            section.runs.retain(|run| !run.pieces.is_empty());
+            for run in &mut section.runs {
+                self.veil(section.client, run);
+            }
         }
-        parsed.clients.retain(|section| !section.runs.is_empty());
         let mut deletes = IdRanges::default();
-        for (client, range) in parsed.deletes.iter().collect::<Vec<(ClientId, _)>>() {
+        for (client, range) in parsed.deletes.iter() {
             for within in self.deletes.within(client, range) {
                 deletes.insert(client, within);
             }
         }
         parsed.deletes = deletes;
-        let limited = VettedUpdate::from_parsed(&parsed);
-        (!limited.is_empty()).then_some(limited)
+        VettedUpdate::by(update.author(), &parsed)
     }
 
-    fn cut(&self, run: &mut Run<'_>) {
-        run.pieces.retain(|piece| piece.clock < self.clock);
-        let Some(last) = run.pieces.last_mut().filter(|piece| piece.end() > self.clock) else { return };
-        let keep = self.clock - last.clock;
-        match &mut last.content {
-            Content::Deleted => last.len = keep,
-            Content::Text(text) => {
-                let mut units = 0;
-                let kept: String = text
-                    .chars()
-                    .take_while(|ch| {
-                        units += ch.len_utf16() as u32;
-                        units <= keep
-                    })
-                    .collect();
-                last.len = utf16_len(&kept);
-                *text = kept.into();
-            }
+    fn veil(&self, client: ClientId, run: &mut Run<'_>) {
+        let mut veiled = Vec::with_capacity(run.pieces.len() + 1);
+        for piece in run.pieces.drain(..) {
+            let end = piece.end();
+            let (shown, hidden) = piece.cut(client, self.clock);
+            veiled.extend(shown);
+            veiled.extend(hidden.map(|hidden| Piece { content: Content::Deleted, ..hidden }));
+            debug_assert_eq!(veiled.last().map(Piece::end), Some(end));
         }
-        if last.len == 0 {
-            run.pieces.pop();
-        }
+        run.pieces = veiled;
     }
 }
 
@@ -136,9 +129,20 @@ mod tests {
 
         let whole = door::merge(&[early.clone(), late.clone()].concat()).unwrap();
         let mut reader = Document::new(ClientId::new(6).unwrap());
-        reader.apply(&extent.limit(&whole).unwrap());
+        reader.apply(&extent.limit(&whole));
         assert_eq!(reader.text(), before);
-        assert!(late.iter().all(|update| extent.limit(update).is_none()));
+        let mut in_steps = Document::new(ClientId::new(6).unwrap());
+        for update in early.iter().chain(&late) {
+            in_steps.apply(&extent.limit(update));
+        }
+        assert_eq!(in_steps.encode_state(), reader.encode_state());
+
+        // Somebody had seen the later words and wrote in their midst: that stays, and where it was.
+        let mut other = Document::new(ClientId::new(7).unwrap());
+        other.apply(&whole);
+        let beside = edits(&mut other, &[(6, 0, "!")]);
+        assert!(beside.iter().all(|update| !reader.apply(update).is_empty()));
+        assert_eq!(reader.text(), format!("{before}!"));
 
         let everything = Extent::of(early.iter().chain(&late));
         assert!(everything.covers(&extent) && !extent.covers(&everything));

@@ -19,7 +19,13 @@
 //!     seed: 1,
 //! };
 //! let now = Timestamp::from_millis(1_780_000_000_000);
-//! let (mut replica, _effects) = Replica::create(config, "Notes", vec![], now);
+//! let (mut replica, effects) = Replica::create(config, "Notes", vec![], now);
+//! let _ = replica.handle(now, Event::Online(false)); // a document needs no network to begin with
+//! for effect in effects {
+//!     if let Effect::Persist(batch) = effect {
+//!         let _ = replica.handle(now, Event::Stored(batch.id)); // the driver answers each effect with one event
+//!     }
+//! }
 //!
 //! // Typing changes the text at once; what comes out is the wish to make it durable. Only when the store has confirmed
 //! // that does anything leave the device.

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     client_id::ReplicaId,
+    record::DocumentRecord,
     replica::{Stalled, WriteFailure, WriteId},
     segment::{SegmentLog, SegmentPlan},
     time::Timestamp,
@@ -15,6 +16,18 @@ use crate::{
 
 /// A server that refuses a change as it is gets asked again this seldom.
 const AFTER_REFUSAL: Duration = Duration::from_secs(600);
+/// After a fold that failed, usually because something else was written, the next is tried this much later.
+const AFTER_FOLD: Duration = Duration::from_secs(20);
+/// The first wait after a failure …
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// … and after finding that the document record has changed: a look at the repo takes no longer.
+const FIRST_MISMATCH: Duration = Duration::from_millis(200);
+/// The longest of both.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    (first * (1 << times.saturating_sub(1).min(10))).min(LONGEST_RETRY)
+}
 
 /// What a write carries.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +36,9 @@ pub enum Cargo {
     Document {
         /// The last intent in it.
         upto: u64,
+        /// What it says: by the time of the answer the repo view may have shown an older state, from which this would not
+        /// follow any more.
+        record: Box<DocumentRecord>,
     },
     /// A replica's segment.
     Segment {
@@ -33,6 +49,10 @@ pub enum Cargo {
     },
     /// Presence.
     Awareness,
+    /// Several sealed segments as one.
+    Fold,
+    /// What others have written, with the proofs.
+    Snapshot,
 }
 
 /// Own changes on their way into the account's repo.
@@ -44,6 +64,14 @@ pub struct Outbox {
     /// A segment write that may or may not have happened: repeated before anything else of that log.
     unsure: BTreeMap<ReplicaId, SegmentPlan>,
     last_flush: Option<Timestamp>,
+    /// When the document record was last sent.
+    last_document: Option<Timestamp>,
+    /// It was refused or had changed meanwhile, which is no reason to keep back the text: it alone waits.
+    document_not_before: Option<Timestamp>,
+    /// How often in a row it had changed meanwhile.
+    mismatches: u32,
+    fold_not_before: Timestamp,
+    snapshot_not_before: Timestamp,
     attempts: u32,
     not_before: Option<Timestamp>,
     stalled: Option<Stalled>,
@@ -70,6 +98,11 @@ impl Outbox {
             in_flight: None,
             unsure: BTreeMap::new(),
             last_flush: None,
+            last_document: None,
+            document_not_before: None,
+            mismatches: 0,
+            fold_not_before: Timestamp::EPOCH,
+            snapshot_not_before: Timestamp::EPOCH,
             attempts: 0,
             not_before: None,
             stalled: None,
@@ -85,6 +118,11 @@ impl Outbox {
         let durable = segments.pending();
         self.published_any |= segments.published_any();
         self.logs.insert(segments.replica().clone(), Log { segments, durable });
+    }
+
+    /// Every log whose edits go out from here.
+    pub fn logs(&self) -> impl Iterator<Item = &SegmentLog> {
+        self.logs.values().map(|log| &log.segments)
     }
 
     /// Adds an own update and says what to store for it, as key suffixes and values.
@@ -120,6 +158,7 @@ impl Outbox {
         if usable {
             self.stalled = None;
             self.not_before = None;
+            self.document_not_before = None;
             self.attempts = 0;
         } else {
             self.stalled = Some(Stalled::SignInAgain);
@@ -171,6 +210,37 @@ impl Outbox {
         })
     }
 
+    /// When the document record may go, given the flush window: changes of a title come by the letter.
+    pub fn document_at(&self, window: Duration) -> Timestamp {
+        let paced = self.last_document.map_or(Timestamp::EPOCH, |last| last.saturating_add(window));
+        self.document_not_before.map_or(paced, |at| at.max(paced))
+    }
+
+    /// When folding may be tried.
+    pub fn fold_at(&self) -> Timestamp {
+        self.fold_not_before
+    }
+
+    /// When a snapshot may be tried.
+    pub fn snapshot_at(&self) -> Timestamp {
+        self.snapshot_not_before
+    }
+
+    /// Times of the clock as it was before mean nothing now: whatever waits is tried soon.
+    pub fn clock_was_set_back(&mut self, now: Timestamp) {
+        for at in [
+            &mut self.last_flush,
+            &mut self.last_document,
+            &mut self.not_before,
+            &mut self.document_not_before,
+        ] {
+            *at = at.map(|at| at.min(now));
+        }
+        for at in [&mut self.fold_not_before, &mut self.snapshot_not_before] {
+            *at = (*at).min(now.saturating_add(AFTER_FOLD));
+        }
+    }
+
     /// The next segment to write.
     pub fn next_segment(&self) -> Option<(ReplicaId, SegmentPlan)> {
         if let Some((replica, plan)) = self.unsure.iter().next() {
@@ -189,6 +259,9 @@ impl Outbox {
         if let Cargo::Segment { replica, plan } = &cargo {
             self.last_flush = Some(now);
             self.unsure.insert(replica.clone(), plan.clone());
+        }
+        if let Cargo::Document { .. } = cargo {
+            self.last_document = Some(now);
         }
         self.in_flight = Some((id, cargo));
     }
@@ -217,22 +290,55 @@ impl Outbox {
         if log.durable == 0 {
             self.hurry = false;
         }
-        log.segments.published(plan)
+        log.segments.was_published(plan)
     }
 
     /// A write went well: failures before it are history.
-    pub fn succeeded(&mut self) {
+    pub fn succeeded(&mut self, cargo: &Cargo) {
         self.attempts = 0;
         self.not_before = None;
-        self.stalled = None;
+        if let Cargo::Document { .. } = cargo {
+            self.document_not_before = None;
+            self.mismatches = 0;
+        }
+        if self.document_not_before.is_none() {
+            self.stalled = None;
+        }
     }
 
     /// A write did not (certainly) go well.
-    pub fn failed(&mut self, now: Timestamp, failure: &WriteFailure) {
+    pub fn failed(&mut self, now: Timestamp, failure: &WriteFailure, cargo: &Cargo) {
+        let later = |wait: Duration| now.saturating_add(wait);
+        match (failure, cargo) {
+            (WriteFailure::SignInAgain | WriteFailure::RateLimited { .. }, _) => {}
+            // Presence is worth no stall: the next one says it anew.
+            (_, Cargo::Awareness) => return,
+            // So can folding, and carrying.
+            (failure, Cargo::Fold | Cargo::Snapshot) => {
+                let refused = matches!(failure, WriteFailure::Refused { .. });
+                let at = if *cargo == Cargo::Fold {
+                    &mut self.fold_not_before
+                } else {
+                    &mut self.snapshot_not_before
+                };
+                *at = later(if refused { AFTER_REFUSAL } else { AFTER_FOLD });
+                return;
+            }
+            (WriteFailure::SwapMismatch, Cargo::Document { .. }) => {
+                self.mismatches += 1;
+                self.document_not_before = Some(later(doubled(FIRST_MISMATCH, self.mismatches)));
+                return;
+            }
+            (WriteFailure::Refused { message, .. }, Cargo::Document { .. }) => {
+                self.document_not_before = Some(later(AFTER_REFUSAL));
+                self.stalled = Some(Stalled::Refused(message.clone()));
+                return;
+            }
+            _ => {}
+        }
         self.attempts += 1;
         self.hurry = false;
         let backoff = self.backoff();
-        let later = |wait: Duration| now.saturating_add(wait);
         let (stalled, until) = match failure {
             WriteFailure::SignInAgain => {
                 self.session = false;
@@ -245,8 +351,8 @@ impl Outbox {
             WriteFailure::Refused { message, .. } => {
                 (Some(Stalled::Refused(message.clone())), Some(later(AFTER_REFUSAL)))
             }
-            WriteFailure::SwapMismatch => (None, Some(later(Duration::from_millis(200).min(backoff)))),
-            WriteFailure::Unreachable(_)
+            WriteFailure::SwapMismatch
+            | WriteFailure::Unreachable(_)
             | WriteFailure::TimedOut
             | WriteFailure::Server { .. }
             | WriteFailure::Malformed(_) => {
@@ -260,8 +366,7 @@ impl Outbox {
 
     /// A second, doubling, at most a minute, and up to a quarter more so that many replicas do not return as one.
     fn backoff(&self) -> Duration {
-        let base = 1_000u64 << self.attempts.saturating_sub(1).min(6);
-        let base = base.min(60_000);
+        let base = doubled(FIRST_RETRY, self.attempts).as_millis() as u64;
         let spread = self.seed.rotate_left(self.attempts * 7) & 1023;
         Duration::from_millis(base + base * spread / 4096)
     }

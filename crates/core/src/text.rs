@@ -95,6 +95,34 @@ pub fn apply_splices(text: &mut String, splices: &[Splice]) -> Result<(), Splice
     }
 }
 
+/// The splices that take `splices` back, once they are applied to `text`.
+///
+/// ```
+/// use sheaf_core::text::{Splice, apply_splices, inverse};
+/// let splices = [Splice::delete(1, 2), Splice::insert(1, "!")];
+/// let mut text = String::from("a😀b");
+/// let back = inverse(&text, &splices).unwrap();
+/// apply_splices(&mut text, &splices).unwrap();
+/// apply_splices(&mut text, &back).unwrap();
+/// assert_eq!(text, "a😀b");
+/// ```
+///
+/// # Errors
+/// When the splices cannot be applied to the text.
+pub fn inverse(text: &str, splices: &[Splice]) -> Result<Vec<Splice>, SpliceError> {
+    let mut changed = text.to_owned();
+    let mut back = Vec::with_capacity(splices.len());
+    for one in splices {
+        let start = byte_of(&changed, u64::from(one.at.0))?;
+        let end = byte_of(&changed, u64::from(one.at.0) + u64::from(one.delete))?;
+        let gone = changed[start..end].to_owned();
+        back.push(Splice { at: one.at, delete: utf16_len(&one.insert), insert: gone });
+        splice(&mut changed, one)?;
+    }
+    back.reverse();
+    Ok(back)
+}
+
 fn splice(text: &mut String, splice: &Splice) -> Result<(), SpliceError> {
     let start = byte_of(text, u64::from(splice.at.0))?;
     let end = byte_of(text, u64::from(splice.at.0) + u64::from(splice.delete))?;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use sheaf_core::{
     record::{
-        self, AwarenessRecord, Caret, Color, DocumentRecord, FormerEditor, FormerReplica, SegmentRecord,
+        self, AwarenessRecord, Caret, Carried, Color, Content, DocumentRecord, FormerEditor, FormerReplica,
+        SegmentRecord, SnapshotRecord,
     },
     segment::{Entry, MAX_ENTRIES_BYTES, encode_entries},
     sticky::Sticky,
@@ -73,6 +74,7 @@ fn check(lexicon: &Value, def: &Value, value: &Value, at: &str) -> Result<(), St
             let valid = match def["format"].as_str() {
                 None => true,
                 Some("did") => text.parse::<sheaf_repo::did::Did>().is_ok(),
+                Some("tid") => text.parse::<sheaf_repo::tid::Tid>().is_ok(),
                 Some("datetime") => Timestamp::parse_rfc3339(text).is_ok(),
                 Some("at-uri") => text.parse::<sheaf_repo::at_uri::AtUri>().is_ok(),
                 Some(other) => panic!("a format this test does not know: {other}"),
@@ -98,6 +100,10 @@ fn check(lexicon: &Value, def: &Value, value: &Value, at: &str) -> Result<(), St
         "bytes" => {
             let bytes = value["$bytes"].as_str().filter(|text| within(text.len() * 3 / 4));
             if bytes.is_some() { Ok(()) } else { wrong("not such bytes") }
+        }
+        "cid-link" => {
+            let cid = value["$link"].as_str().is_some_and(|cid| sheaf_repo::cid::parse(cid).is_ok());
+            if cid { Ok(()) } else { wrong("not a CID") }
         }
         other => panic!("a type this test does not know: {other}"),
     }
@@ -125,6 +131,7 @@ fn records() -> Vec<Value> {
         replica: replica.clone(),
         seq: record::MAX_SEQ,
         sealed: true,
+        through: None,
         entries: encode_entries(&[Entry { at, update: vec![0, 0] }]),
     };
     let awareness = AwarenessRecord {
@@ -136,12 +143,32 @@ fn records() -> Vec<Value> {
         expires_at: at,
     };
     let bare = AwarenessRecord { name: None, color: None, caret: None, ..awareness.clone() };
-    vec![new.to_json(), full.to_json(), segment.to_json(), awareness.to_json(), bare.to_json()]
+    let folded = SegmentRecord { seq: 4, through: Some(7), ..segment.clone() };
+    let carried = Carried {
+        did: "did:web:dave.example".parse().expect("a DID"),
+        rev: sheaf_repo::tid::Tid::from_micros(1_795_401_000_000_000, 1),
+        segments: vec![(segment.key(), sheaf_repo::cid::of_record(&[]))],
+    };
+    let snapshot = SnapshotRecord {
+        document: segment.document.clone(),
+        created_at: at,
+        repos: vec![carried],
+        content: Content::Inline(vec![1, 2, 3]),
+    };
+    vec![
+        new.to_json(),
+        full.to_json(),
+        segment.to_json(),
+        folded.to_json(),
+        awareness.to_json(),
+        bare.to_json(),
+        snapshot.to_json(),
+    ]
 }
 
 #[test]
 fn each_collection_has_its_lexicon() {
-    for (collection, key) in record::COLLECTIONS.into_iter().zip(["tid", "any", "tid"]) {
+    for (collection, key) in record::COLLECTIONS.into_iter().zip(["tid", "any", "tid", "tid"]) {
         let lexicon = lexicon(collection);
         assert_eq!(lexicon["lexicon"], 1);
         assert_eq!(lexicon["id"], collection);
@@ -160,6 +187,7 @@ fn limits_are_the_same_here_and_there() {
     let document = lexicon(record::DOCUMENT);
     let segment = lexicon(record::SEGMENT);
     let awareness = lexicon(record::AWARENESS);
+    let snapshot = lexicon(record::SNAPSHOT);
     let cases = [
         (field(&document, "main", "title"), "maxLength", record::MAX_TITLE_BYTES),
         (field(&document, "main", "title"), "maxGraphemes", record::MAX_TITLE_GRAPHEMES),
@@ -177,6 +205,11 @@ fn limits_are_the_same_here_and_there() {
         (field(&segment, "main", "replica"), "maxLength", sheaf_core::client_id::ReplicaId::MAX_LEN),
         (field(&segment, "main", "seq"), "maximum", record::MAX_SEQ as usize),
         (field(&segment, "main", "entries"), "maxLength", MAX_ENTRIES_BYTES),
+        (field(&segment, "main", "through"), "maximum", record::MAX_SEQ as usize),
+        (field(&snapshot, "main", "repos"), "maxLength", record::MAX_SNAPSHOT_REPOS),
+        (field(&snapshot, "main", "car"), "maxLength", record::MAX_SNAPSHOT_INLINE),
+        (field(&snapshot, "main", "blob"), "maxSize", record::MAX_SNAPSHOT_BLOB),
+        (field(&snapshot, "repo", "segments"), "maxLength", record::MAX_SNAPSHOT_SEGMENTS),
         (field(&awareness, "main", "replica"), "maxLength", sheaf_core::client_id::ReplicaId::MAX_LEN),
         (field(&awareness, "main", "name"), "maxLength", record::MAX_NAME_BYTES),
         (field(&awareness, "main", "name"), "maxGraphemes", record::MAX_NAME_GRAPHEMES),
@@ -203,6 +236,7 @@ fn what_the_lexicon_requires_the_code_requires() {
         match record["$type"].as_str() {
             Some(record::DOCUMENT) => DocumentRecord::parse(&stored).err(),
             Some(record::SEGMENT) => SegmentRecord::parse(&stored).err(),
+            Some(record::SNAPSHOT) => SnapshotRecord::parse(&stored).err(),
             _ => AwarenessRecord::parse(&stored).err(),
         }
     };
@@ -210,7 +244,13 @@ fn what_the_lexicon_requires_the_code_requires() {
         let collection = record["$type"].as_str().expect("a type");
         let lexicon = lexicon(collection);
         let required = lexicon["defs"]["main"]["record"]["required"].as_array().expect("a list");
-        for name in record.as_object().expect("a map").keys().filter(|name| *name != "$type") {
+        // A snapshot has either a `car` or a `blob`, which a lexicon cannot say.
+        for name in record
+            .as_object()
+            .expect("a map")
+            .keys()
+            .filter(|name| !["$type", "car"].contains(&name.as_str()))
+        {
             let mut without = record.clone();
             without.as_object_mut().expect("a map").remove(name);
             let is_required = required.contains(&json!(name));

@@ -2,9 +2,17 @@
 
 mod world;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::time::Duration;
 
-use sheaf_core::replica::{Event, Presence, Role, Stalled, WriteFailure};
+use sheaf_core::{
+    replica::{Doorbell, Event, FetchFailure, Presence, Role, Stalled, WriteFailure},
+    repo_view::Trouble,
+    text::{Splice, Utf16Offset},
+};
+use sheaf_repo::did::Did;
 use world::World;
 
 const MOMENT: Duration = Duration::from_secs(3);
@@ -201,6 +209,356 @@ fn a_removed_editors_later_writes_do_not_appear_and_the_earlier_ones_stay() {
 }
 
 #[test]
+fn a_device_that_saw_more_of_a_removed_editor_shows_what_everybody_shows() {
+    let (mut world, alice, bob) = two_people(10);
+    let uri = world.uri(0);
+    world.hand(alice, Event::AddEditor(world.did(2)));
+    world.run(MOMENT);
+    let carol = world.open(&uri, Some(2));
+    world.type_at(bob, 0, 0, "early 🌱 ");
+    world.run(MOMENT);
+    // Alice hears nothing for a while; Carol sees what Bob goes on writing, and writes in the midst of it.
+    world.set_online(alice, false);
+    world.type_at(bob, 9, 0, "late words");
+    world.type_at(bob, 0, 6, "");
+    world.run(MOMENT);
+    assert_eq!(world.devices[carol].view, "🌱 late words");
+    world.type_at(carol, 8, 0, "(Carol's) ");
+    world.run(MOMENT);
+    world.hand(alice, Event::RemoveEditor(world.did(1)));
+    world.set_online(alice, true);
+    world.run(WHILE);
+    let expected = "early 🌱 (Carol's) ";
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.texts().into_iter().collect::<Vec<_>>(), [expected], "wherever one looks");
+    world.restart(carol);
+    assert_eq!(world.devices[carol].view, expected, "after reopening, too");
+    // Undo of one's own goes on working after the text was made anew.
+    world.type_at(carol, 0, 0, "x");
+    world.hand(carol, Event::Undo);
+    assert_eq!(world.devices[carol].view, expected);
+
+    world.hand(alice, Event::AddEditor(world.did(1)));
+    world.run(WHILE);
+    let all = "🌱 late (Carol's) words";
+    assert_eq!(world.devices[newcomer].view, all, "whoever comes back is back with all they wrote");
+    assert_eq!(world.texts().into_iter().collect::<Vec<_>>(), [all]);
+}
+
+#[test]
+fn an_editor_who_rewrites_their_own_history_cannot_make_texts_differ() {
+    let (mut world, alice, bob) = two_people(11);
+    let uri = world.uri(0);
+    world.type_at(bob, 0, 0, "yes");
+    world.run(MOMENT);
+    world.type_at(alice, 3, 0, ", of course");
+    world.run(MOMENT);
+    world.rewrite(&world.did(1), "no!");
+    world.run(WHILE);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, "no!, of course");
+    assert_eq!(world.devices[alice].view, "no!, of course");
+    let told =
+        world.status(alice).editors.iter().any(|e| e.quarantined.iter().any(|why| why.contains("two")));
+    assert!(told, "{:?}", world.status(alice).editors);
+    world.restart(alice);
+    assert_eq!(world.devices[alice].view, "no!, of course");
+}
+
+#[test]
+fn text_that_has_lost_its_ground_waits_and_nothing_is_written_over_it() {
+    let (mut world, alice, bob) = two_people(12);
+    world.type_at(bob, 0, 0, "yes");
+    world.run(MOMENT);
+    world.type_at(alice, 3, 0, ", of course");
+    world.run(MOMENT);
+    // Bob takes back more than he gave: what Alice's words stand beside has never been.
+    world.rewrite(&world.did(1), "n");
+    world.run(WHILE);
+    assert_eq!(world.devices[alice].view, "n");
+    assert_eq!(world.status(alice).stalled, Some(Stalled::TextMissing));
+    world.devices[alice].view.push('!');
+    world.hand(alice, Event::Edit(vec![Splice::insert(1, "!")]));
+    assert_eq!(world.devices[alice].view, "n", "her clocks are taken by words that wait");
+}
+
+#[test]
+fn an_edit_that_is_not_taken_is_taken_back_on_the_screen() {
+    let (mut world, alice, _) = two_people(13);
+    world.type_at(alice, 0, 0, "a 🦊 here");
+    world.run(MOMENT);
+    let uri = world.uri(0);
+    let reader = world.open(&uri, None);
+    world.run(MOMENT);
+    let splices = [Splice::delete(2, 2), Splice::insert(0, "Not ")];
+    sheaf_core::text::apply_splices(&mut world.devices[reader].view, &splices).unwrap();
+    world.hand(reader, Event::Edit(splices.to_vec()));
+    assert_eq!(world.devices[reader].view, "a 🦊 here");
+    world.run(WHILE);
+    assert_eq!(world.texts().into_iter().collect::<Vec<_>>(), ["a 🦊 here"]);
+}
+
+#[test]
+fn a_store_that_refuses_and_then_takes_leaves_no_hole() {
+    let (mut world, alice, bob) = two_people(14);
+    world.devices[alice].store_fails = true;
+    world.type_at(alice, 0, 0, "one ");
+    while world.deliver_one() {}
+    world.devices[alice].store_fails = false;
+    world.type_at(alice, 4, 0, "two ");
+    while world.deliver_one() {}
+    // The process dies before the first change is offered again.
+    world.restart(alice);
+    assert_eq!(world.devices[alice].view, "", "what was never saved is gone, all of it");
+    assert_eq!(world.status(alice).role, Role::Owner);
+    world.type_at(alice, 0, 0, "three");
+    world.run(WHILE);
+    assert_eq!(world.devices[bob].view, "three");
+}
+
+#[test]
+fn whoever_has_written_under_ever_so_many_names_can_be_removed() {
+    let (mut world, alice, bob) = two_people(15);
+    world.type_at(bob, 0, 0, "as one");
+    world.run(MOMENT);
+    let bob_did = world.did(1);
+    world.write_as_many(&bob_did, 230);
+    world.run(WHILE);
+    world.hand(alice, Event::RemoveEditor(bob_did.clone()));
+    world.run(WHILE);
+    let uri = world.uri(0);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].replica.editors(), [world.did(0)], "the removal was published");
+    assert_eq!(world.status(alice).waiting, 0);
+    assert_eq!(world.texts().len(), 1);
+}
+
+#[test]
+fn what_is_done_to_a_deleted_document_costs_nothing() {
+    let (mut world, alice, bob) = two_people(16);
+    world.type_at(alice, 0, 0, "kept");
+    world.run(MOMENT);
+    world.delete_document();
+    world.run(WHILE);
+    let owner = world.did(0);
+    let points = world.accounts[&owner].points.len();
+    world.hand(alice, Event::SetTitle("Another".into()));
+    world.run(Duration::from_secs(3_600));
+    assert_eq!(world.accounts[&owner].points.len(), points);
+    for device in [alice, bob] {
+        world.restart(device);
+        assert_eq!(world.devices[device].view, "kept");
+        assert_eq!(world.status(device).document, Presence::Deleted);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let (mut world, alice, bob) = two_people(17);
+    world.now = world.now.saturating_add(Duration::from_secs(3 * 3_600));
+    world.type_at(alice, 0, 0, "early");
+    world.run(MOMENT);
+    world.now = world.now.saturating_sub(Duration::from_secs(3 * 3_600));
+    world.type_at(alice, 5, 0, " and late");
+    world.run(WHILE);
+    assert_eq!(world.devices[bob].view, "early and late");
+    assert_eq!(world.status(alice).waiting, 0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_prolong_what_the_server_asked_for() {
+    let (mut world, alice, bob) = two_people(32);
+    let owner = world.did(0);
+    let slow_down = WriteFailure::RateLimited { retry_after: Some(Duration::from_secs(60)) };
+    world.accounts.get_mut(&owner).unwrap().writes_fail = Some(slow_down);
+    world.type_at(alice, 0, 0, "patience");
+    world.run(MOMENT);
+    world.accounts.get_mut(&owner).unwrap().writes_fail = None;
+    world.now = world.now.saturating_sub(Duration::from_secs(3 * 3_600));
+    world.hand(alice, Event::Tick);
+    world.run(Duration::from_secs(50));
+    assert_eq!(world.status(alice).waiting, 1, "the minute is not over");
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.devices[bob].view, "patience");
+}
+
+#[test]
+fn who_only_reads_while_another_types_announces_nothing() {
+    let (mut world, alice, bob) = two_people(18);
+    world.type_at(alice, 0, 0, "the end");
+    world.hand(alice, Event::Select { anchor: Utf16Offset(7), head: Utf16Offset(7) });
+    world.run(WHILE);
+    let owner = world.did(0);
+    let before = world.accounts[&owner].points.len();
+    for _ in 0..100 {
+        world.type_at(bob, 0, 0, "x");
+        world.run(Duration::from_millis(300));
+        // The view's caret goes along with the text it stands in.
+        let end = Utf16Offset(sheaf_core::text::utf16_len(&world.devices[alice].view));
+        world.hand(alice, Event::Select { anchor: end, head: end });
+    }
+    assert!(world.accounts[&owner].points.len() - before <= 1, "but for one that says she is still here");
+}
+
+/// Types until so many more segments are sealed; letters that hardly deflate.
+fn type_much(world: &mut World, device: usize, segments: usize) {
+    for _ in 0..segments * 12 {
+        let letters: String = (0..330).map(|_| char::from(b'!' + world.choices.below(90) as u8)).collect();
+        let end = sheaf_core::text::utf16_len(&world.devices[device].view);
+        world.type_at(device, end, 0, &letters);
+        world.run(Duration::from_millis(900));
+    }
+}
+
+#[test]
+fn what_is_sealed_is_folded_and_everybody_reads_the_same() {
+    let (mut world, alice, bob) = two_people(19);
+    let owner = world.did(0);
+    type_much(&mut world, alice, 24);
+    world.run(WHILE);
+    assert!(world.accounts[&owner].folds >= 5, "{} folds", world.accounts[&owner].folds);
+    assert!(world.segments(&owner).len() <= 8, "{:?}", world.segments(&owner));
+    let stored = |world: &World, n: usize| {
+        let keys = world.devices[n].store.keys();
+        keys.filter(|key| key.contains("/segment/")).count()
+    };
+    assert!(stored(&world, alice) <= 9 && stored(&world, bob) <= 9, "devices keep no more than there is");
+    let uri = world.uri(0);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.texts().len(), 1);
+    assert_eq!(world.devices[newcomer].view, world.devices[alice].view);
+    for device in [alice, bob] {
+        assert!(world.status(device).editors.iter().all(|editor| editor.quarantined.is_empty()));
+        let before = world.devices[device].view.clone();
+        world.restart(device);
+        assert_eq!(world.devices[device].view, before);
+    }
+}
+
+#[test]
+fn folding_gets_along_with_another_device_and_with_lost_answers() {
+    for seed in 20..26 {
+        let (mut world, alice, _) = two_people(seed);
+        let (uri, owner) = (world.uri(0), world.did(0));
+        let phone = world.open(&uri, Some(0));
+        world.run(MOMENT);
+        for turn in 0..16 {
+            type_much(&mut world, [alice, phone][turn % 2], 1);
+            if turn % 3 == 0 {
+                world.accounts.get_mut(&owner).unwrap().lose_answers = 1;
+            }
+            if turn % 5 == 4 {
+                let device = [alice, phone][world.choices.below(2)];
+                world.restart(device);
+            }
+        }
+        world.run(Duration::from_secs(600));
+        assert_eq!(world.texts().len(), 1, "seed {seed}");
+        let newcomer = world.open(&uri, None);
+        world.run(WHILE);
+        assert_eq!(world.devices[newcomer].view, world.devices[alice].view, "seed {seed}");
+        assert!(
+            world.accounts[&owner].folds >= 2,
+            "seed {seed}: {} {:?}",
+            world.accounts[&owner].folds,
+            world.segments(&owner)
+        );
+        assert!(world.segments(&owner).len() <= 12, "seed {seed}: {:?}", world.segments(&owner));
+        let told: Vec<String> =
+            world.status(newcomer).editors.into_iter().flat_map(|editor| editor.quarantined).collect();
+        assert!(told.is_empty(), "seed {seed}: {told:?} {:?}", world.segments(&owner));
+    }
+}
+
+#[test]
+fn a_segment_that_its_author_takes_out_stays_where_it_was_and_is_missed_by_newcomers() {
+    let (mut world, alice, bob) = two_people(27);
+    let bob_did = world.did(1);
+    type_much(&mut world, bob, 3);
+    let first = world.segments(&bob_did)[0].clone();
+    world.withdraw(&bob_did, &first);
+    world.run(WHILE);
+    assert_eq!(world.devices[alice].view, world.devices[bob].view, "the text that others have stays");
+    let told = |world: &World, n: usize| -> Vec<String> {
+        world.status(n).editors.into_iter().flat_map(|editor| editor.quarantined).collect()
+    };
+    assert!(told(&world, alice)[0].contains("taken out"), "{:?}", told(&world, alice));
+    let uri = world.uri(0);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert!(told(&world, newcomer)[0].contains("missing"), "{:?}", told(&world, newcomer));
+}
+
+#[test]
+fn with_an_editors_server_gone_for_good_everybody_still_opens_the_whole_document() {
+    // Once with little text, in the record itself, and once with much, in a blob.
+    for segments in [1, 30] {
+        let (mut world, alice, bob) = two_people(30);
+        let (uri, bob_did) = (world.uri(0), world.did(1));
+        world.type_at(alice, 0, 0, "Alice's words. ");
+        type_much(&mut world, bob, segments);
+        world.run(Duration::from_secs(180));
+        let text = world.devices[alice].view.clone();
+        assert_eq!(!world.accounts[&world.did(0)].blobs.is_empty(), segments > 1);
+        world.accounts.get_mut(&bob_did).unwrap().reads_fail = Some(FetchFailure::Unreachable("gone".into()));
+
+        let newcomer = world.open(&uri, None);
+        world.run(WHILE);
+        assert_eq!(world.devices[newcomer].view, text);
+        let status = world.status(newcomer);
+        let told = status.editors.iter().find(|editor| editor.did == bob_did).unwrap();
+        assert!(
+            matches!(told.trouble, Some(Trouble::Fetch(_))),
+            "it is told whose server is missing: {told:?}"
+        );
+        assert!(told.rev.is_some(), "and up to where their words are known");
+
+        // Nobody has to be believed for it: what is carried of Bob is under Bob's own signature.
+        world.restart(newcomer);
+        assert_eq!(world.devices[newcomer].view, text);
+        world.accounts.get_mut(&bob_did).unwrap().reads_fail = None;
+        world.type_at(bob, 0, 0, "Back again. ");
+        world.run(Duration::from_secs(120));
+        assert_eq!(world.texts().len(), 1);
+        assert!(world.devices[newcomer].view.starts_with("Back again. "));
+    }
+}
+
+#[test]
+fn what_somebody_carries_in_anothers_name_without_their_signature_is_not_shown() {
+    let (mut world, alice, _) = two_people(31);
+    let (uri, owner, bob_did) = (world.uri(0), world.did(0), world.did(1));
+    world.type_at(alice, 0, 0, "true ");
+    world.run(MOMENT);
+    // The owner's program carries a repo of Bob's making that Bob never made.
+    world.carry_forged(&owner, &bob_did, "forged ");
+    world.accounts.get_mut(&bob_did).unwrap().reads_fail = Some(FetchFailure::Unreachable("gone".into()));
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, "true ");
+    assert_eq!(world.devices[alice].view, "true ");
+}
+
+#[test]
+fn snapshots_do_not_answer_each_other_for_ever() {
+    let (mut world, alice, bob) = two_people(32);
+    world.type_at(alice, 0, 0, "a");
+    world.type_at(bob, 0, 0, "b");
+    world.run(Duration::from_secs(300));
+    let points = |world: &World| world.accounts.values().map(|account| account.points.len()).sum::<usize>();
+    for device in [alice, bob] {
+        world.hand(device, Event::Hidden(true));
+    }
+    let before = points(&world);
+    world.run(Duration::from_secs(3_600));
+    assert_eq!(points(&world), before);
+}
+
+#[test]
 fn a_link_to_nothing_is_said_to_be_one() {
     let mut world = World::new(8, 1);
     let uri = world.uri(0);
@@ -208,6 +566,99 @@ fn a_link_to_nothing_is_said_to_be_one() {
     world.run(MOMENT);
     assert_eq!(world.status(reader).document, Presence::NotFound);
     assert_eq!(world.status(reader).sentence(), "There is no document at this link");
+}
+
+/// What an account's repo holds under a segment's key.
+fn segment_of(world: &World, did: &Did, rkey: &str) -> Vec<u8> {
+    world.accounts[did].repo.get(&format!("dev.sheaf.segment/{rkey}")).expect("it is there").1.to_vec()
+}
+
+#[test]
+fn a_write_that_arrives_after_a_newer_one_is_made_good() {
+    let (mut world, alice, bob) = two_people(33);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "early");
+    world.run(MOMENT);
+    let rkey = world.segments(&bob_did)[0].clone();
+    let early = segment_of(&world, &bob_did, &rkey);
+    world.type_at(bob, 5, 0, " and late");
+    world.run(MOMENT);
+    // What a process that is long gone had sent gets there only now.
+    world.arrive_late(&bob_did, &rkey, early.clone());
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, "early and late");
+
+    // Who sees it and dies before it is made good sees to it afterwards.
+    world.accounts.get_mut(&bob_did).unwrap().writes_fail = Some(WriteFailure::Server { status: 503 });
+    world.arrive_late(&bob_did, &rkey, early);
+    world.run(MOMENT);
+    world.accounts.get_mut(&bob_did).unwrap().writes_fail = None;
+    world.restart(bob);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, "early and late");
+    assert_eq!(world.devices[alice].view, "early and late");
+}
+
+#[test]
+fn a_sealed_segment_that_an_older_write_replaces_is_put_back() {
+    let (mut world, alice, bob) = two_people(34);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "early");
+    world.run(MOMENT);
+    let rkey = world.segments(&bob_did)[0].clone();
+    let early = segment_of(&world, &bob_did, &rkey);
+    type_much(&mut world, bob, 2);
+    world.run(MOMENT);
+    assert!(world.segments(&bob_did).len() > 1, "{:?}", world.segments(&bob_did));
+    world.arrive_late(&bob_did, &rkey, early);
+    world.run(WHILE);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, world.devices[bob].view);
+    assert_eq!(world.devices[alice].view, world.devices[bob].view);
+}
+
+#[test]
+fn two_who_go_by_one_name_do_not_put_back_theirs_for_ever() {
+    let (mut world, _, bob) = two_people(35);
+    let bob_did = world.did(1);
+    world.type_at(bob, 0, 0, "mine");
+    world.run(MOMENT);
+    world.rewrite(&bob_did, "another's");
+    world.run(WHILE);
+    let rkey = world.segments(&bob_did)[0].clone();
+    let theirs = segment_of(&world, &bob_did, &rkey);
+    world.run(Duration::from_secs(600));
+    assert_eq!(segment_of(&world, &bob_did, &rkey), theirs);
+}
+
+#[test]
+fn what_a_removed_editor_publishes_unknowingly_leaves_their_screen() {
+    let (mut world, alice, bob) = two_people(36);
+    let (owner, bob_did) = (world.did(0), world.did(1));
+    // He hears of the owner's repo only.
+    world.doorbells = false;
+    let long: String = (0..6_000).map(|_| char::from(b'!' + world.choices.below(90) as u8)).collect();
+    world.type_at(bob, 0, 0, &long);
+    // It is under way when the news of the removal comes, before the answer.
+    let sent = |event: &Event| matches!(event, Event::Written { .. });
+    while !world.devices[bob].inbox.iter().any(sent) {
+        assert!(world.deliver_one(), "the long text is never written");
+    }
+    let at = world.devices[bob].inbox.iter().position(sent).expect("found just above");
+    let answer = world.devices[bob].inbox.remove(at).expect("it is there");
+    world.hand(alice, Event::RemoveEditor(bob_did));
+    world.run(MOMENT);
+    let bell = Doorbell { did: owner, rev: None, path: Some(world.uri(0).document_path()), car: None };
+    world.hand(bob, Event::Doorbell(bell));
+    world.run(MOMENT);
+    assert_eq!(world.status(bob).role, Role::Reader);
+    world.devices[bob].inbox.push_back(answer);
+    // After every event the world looks whether the view is what the replica has.
+    world.run(WHILE);
+    assert_eq!(world.texts().len(), 1, "what came after the removal shows nowhere");
 }
 
 #[test]
@@ -223,4 +674,31 @@ fn undo_takes_back_ones_own_words_only() {
     world.hand(alice, Event::Redo);
     world.run(MOMENT);
     assert_eq!(world.texts().into_iter().collect::<Vec<_>>(), ["mine theirs"]);
+}
+
+#[test]
+fn an_answer_that_comes_after_an_older_state_was_read_drops_nobody() {
+    let (mut world, alice, _) = two_people(31);
+    world.doorbells = false;
+    let (owner, bob, carol) = (world.did(0), world.did(1), world.did(2));
+    // The view is behind: what its answer tells is older than what the next answers to writes have told.
+    world.hand(alice, Event::SetTitle("one".into()));
+    world.run(MOMENT);
+    let bell = Doorbell { did: owner, rev: None, path: Some(world.uri(0).document_path()), car: None };
+    world.hand(alice, Event::Doorbell(bell));
+    let late = world.devices[alice].inbox.pop_back().expect("the answer to its look");
+    assert!(matches!(late, Event::Fetched { .. }), "{late:?}");
+    world.hand(alice, Event::AddEditor(carol.clone()));
+    world.run(MOMENT);
+    world.hand(alice, Event::SetTitle("three".into()));
+    while !world.devices[alice].inbox.iter().any(|event| matches!(event, Event::Written { .. })) {
+        assert!(world.deliver_one(), "the title is never written");
+    }
+    world.devices[alice].inbox.push_front(late);
+    world.run(MOMENT);
+    world.hand(alice, Event::SetTitle("four".into()));
+    world.run(WHILE);
+    let record = world.accounts[&world.did(0)].repo.get(&world.uri(0).document_path()).unwrap().1.to_vec();
+    let record = sheaf_core::record::DocumentRecord::parse(&record).unwrap();
+    assert_eq!((record.title.as_str(), record.editors), ("four", vec![bob, carol]));
 }

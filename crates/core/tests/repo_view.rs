@@ -1,5 +1,8 @@
 //! A view of somebody's repo moves only to what is proved, and says in words what kept it from moving.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::time::Duration;
 
 use sheaf_core::{
@@ -97,6 +100,7 @@ fn honest(repo: &Repo, what: &FetchWhat) -> Vec<u8> {
     match what {
         FetchWhat::Proof { collection, rkey } => repo.record_car(&format!("{collection}/{rkey}")),
         FetchWhat::Blocks { cids } => repo.blocks_car(cids).expect("the view asks for blocks that are there"),
+        FetchWhat::Blob { .. } => unreachable!("a view asks for no blobs"),
     }
 }
 
@@ -203,6 +207,7 @@ fn a_server_that_withholds_a_block_proves_nothing() {
     let repo = scene.repo.clone();
     let stingy = move |what: &FetchWhat| match what {
         FetchWhat::Proof { .. } => Ok(honest(&repo, what)),
+        FetchWhat::Blob { .. } => Err(FetchFailure::BlocksNotFound),
         FetchWhat::Blocks { .. } => Ok(car::write(None, [])),
     };
     let outcome = scene.view.ring(scene.now, None, &mut scene.ids);
@@ -267,6 +272,159 @@ fn bells_that_ring_for_nothing_are_answered_ever_more_slowly() {
 }
 
 #[test]
+fn looks_of_our_own_that_find_nothing_do_not_dull_the_ear_for_bells() {
+    let mut scene = Scene::new();
+    for _ in 0..30 {
+        scene.look();
+        scene.now = scene.now.saturating_add(Duration::from_secs(5));
+    }
+    scene.look();
+    let rev = scene.write("a", 1);
+    let outcome = scene.bell(Some(rev), None);
+    assert_eq!(paths(&scene.settle(outcome)), ["a"], "at once");
+}
+
+#[test]
+fn someone_who_writes_faster_than_we_read_is_followed_without_a_long_wait() {
+    let mut scene = Scene::new();
+    for n in 0..60 {
+        scene.write(&format!("{n:04}"), n);
+    }
+    scene.look();
+    let began = scene.now;
+    // Two places change at once, so that one proof does not bring everything; and what is asked for is gone each time.
+    let rev = scene.write("0003", 1_000);
+    scene.write("0050", 1_001);
+    let repo = scene.repo.clone();
+    let gone = std::cell::Cell::new(8u32);
+    let runs_away = move |what: &FetchWhat| match what {
+        FetchWhat::Blocks { .. } if gone.replace(gone.get().saturating_sub(1)) > 0 => {
+            Err(FetchFailure::BlocksNotFound)
+        }
+        what => Ok(honest(&repo, what)),
+    };
+    let bell = Doorbell { did: did(), rev: Some(rev), path: Some(format!("{RANGE}0003")), car: None };
+    let outcome = scene.view.ring(scene.now, Some(&bell), &mut scene.ids);
+    let mut found = scene.settle_with(outcome, &runs_away);
+    while found.is_none() {
+        assert_eq!(scene.view.trouble(), None, "a repo in use is no repo in trouble");
+        scene.now = scene.view.deadline().expect("it goes on trying");
+        let outcome = scene.view.tick(scene.now, &mut scene.ids);
+        found = scene.settle_with(outcome, &runs_away);
+    }
+    assert_eq!(paths(&found), ["0003", "0050"]);
+    let took = scene.now.saturating_since(began);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn every_place_that_rang_is_asked_for_once_the_repo_has_run_away() {
+    let mut scene = Scene::new();
+    for n in 0..60 {
+        scene.write(&format!("{n:04}"), n);
+    }
+    scene.look();
+    scene.write("0003", 1_000);
+    scene.write("0030", 1_001);
+    let rev = scene.write("0055", 1_002);
+    let repo = scene.repo.clone();
+    // No block can ever be had apart from its proof.
+    let proofs_only = move |what: &FetchWhat| match what {
+        FetchWhat::Blocks { .. } => Err(FetchFailure::BlocksNotFound),
+        what => Ok(honest(&repo, what)),
+    };
+    let bell = |name: &str| Doorbell {
+        did: did(),
+        rev: Some(rev.clone()),
+        path: Some(format!("{RANGE}{name}")),
+        car: None,
+    };
+    let mut outcome = scene.view.ring(scene.now, Some(&bell("0003")), &mut scene.ids);
+    for name in ["0030", "0055"] {
+        let more = scene.view.ring(scene.now, Some(&bell(name)), &mut scene.ids);
+        outcome.asks.extend(more.asks);
+    }
+    assert_eq!(paths(&scene.settle_with(outcome, &proofs_only)), ["0003", "0030", "0055"]);
+}
+
+#[test]
+fn a_server_that_is_behind_its_own_stream_is_asked_again() {
+    let mut scene = Scene::new();
+    scene.look();
+    let behind = scene.repo.clone();
+    let rev = scene.write("a", 1);
+    let outcome = scene.bell(Some(rev), None);
+    assert_eq!(scene.settle_with(outcome, &move |what| Ok(honest(&behind, what))), None);
+    let at = scene.view.deadline().expect("it looks again");
+    assert!(at.saturating_since(scene.now) < Duration::from_secs(1));
+    scene.now = at;
+    let outcome = scene.view.tick(scene.now, &mut scene.ids);
+    assert_eq!(paths(&scene.settle(outcome)), ["a"]);
+    assert_eq!(scene.view.deadline(), None);
+}
+
+#[test]
+fn a_bell_shortens_a_long_wait_but_not_to_less_than_a_polls() {
+    let mut scene = Scene::new();
+    scene.look();
+    let failing: [(FetchFailure, bool); 3] = [
+        (FetchFailure::Server { status: 502 }, true),
+        (FetchFailure::RepoDeactivated, true),
+        (FetchFailure::RateLimited { retry_after: Some(Duration::from_secs(120)) }, false),
+    ];
+    for (n, (failure, shortened)) in failing.into_iter().enumerate() {
+        let failed = {
+            let failure = failure.clone();
+            move |_: &FetchWhat| Err(failure.clone())
+        };
+        let mut failures = 0;
+        let mut outcome = scene.view.retry_now(scene.now, &mut scene.ids);
+        loop {
+            scene.settle_with(outcome, &failed);
+            failures += 1;
+            if failures == 5 {
+                break;
+            }
+            scene.now = scene.view.deadline().expect("it will try again");
+            outcome = scene.view.tick(scene.now, &mut scene.ids);
+        }
+        let wait = |scene: &Scene| scene.view.deadline().unwrap().saturating_since(scene.now);
+        assert!(wait(&scene) >= Duration::from_secs(16), "{failure}: {:?}", wait(&scene));
+        let rev = scene.write("a", n);
+        for _ in 0..100 {
+            let outcome = scene.bell(Some(rev.clone()), None);
+            assert!(outcome.asks.is_empty(), "{failure}: not at once");
+        }
+        assert_eq!(wait(&scene) <= Duration::from_secs(5), shortened, "{failure}: {:?}", wait(&scene));
+        scene.now = scene.view.deadline().unwrap();
+        let outcome = scene.view.tick(scene.now, &mut scene.ids);
+        assert_eq!(paths(&scene.settle(outcome)), ["a"], "{failure}");
+    }
+}
+
+#[test]
+fn frames_that_come_while_busy_need_no_fetch_either() {
+    let mut scene = Scene::new();
+    for n in 0..60 {
+        scene.write(&format!("{n:04}"), n);
+    }
+    scene.look();
+    let before = scene.repo.clone();
+    let busy = scene.view.ring(scene.now, None, &mut scene.ids);
+    for (name, n) in [("0003", 1_000), ("0050", 1_001), ("0003", 1_002)] {
+        let rev = scene.write(name, n);
+        let frame = scene.repo.record_car(&format!("{RANGE}{name}"));
+        let outcome = scene.bell(Some(rev), Some(frame));
+        assert!(outcome.asks.is_empty(), "one thing after another");
+    }
+    scene.reads = 0;
+    let found = scene.settle_with(busy, &move |what| Ok(honest(&before, what)));
+    assert_eq!(paths(&found), ["0003", "0050"]);
+    assert_eq!(scene.reads, 1, "the look that kept it busy");
+    assert_eq!(scene.view.head().unwrap().rev, *scene.repo.rev());
+}
+
+#[test]
 fn answers_of_every_bad_kind_are_survived() {
     let mut scene = Scene::new();
     scene.write("a", 1);
@@ -301,6 +459,7 @@ fn every_flipped_byte_of_a_first_look_is_harmless() {
         let answer = move |what: &FetchWhat| match what {
             FetchWhat::Proof { .. } => Ok(flipped.clone()),
             FetchWhat::Blocks { cids } => repo.blocks_car(cids).ok_or(FetchFailure::BlocksNotFound),
+            FetchWhat::Blob { .. } => unreachable!("a view asks for no blobs"),
         };
         let outcome = scene.view.ring(scene.now, None, &mut scene.ids);
         for (path, _, bytes) in

@@ -1,5 +1,5 @@
 // Pins the real Jetstream, version 1: the last one whose process follows a single PDS's firehose directly.
-// Nothing of ours is built here; see ../src/jetstream.rs for how it is built and run.
+// Nothing of ours is built here; see ../src/setup.rs for how it is built, ../network/server.mjs for how it is run.
 module sheaf.dev/devnet/jetstream
 
 go 1.24

@@ -2,7 +2,7 @@
 // the real Jetstream. The Rust side (../src/network.rs) starts this and owns its ports, secrets and directories.
 //
 // It speaks JSON lines. The first line on stdin is the configuration (see `main`); `{"ready":true}` answers it.
-// Then each line `{"id", "do", "index"}` is a command, answered by `{"id"}` or `{"id", "error"}`.
+// Then each line `{"id", "do", "index", "with"}` is a command, answered by `{"id"}` or `{"id", "error"}`.
 // When stdin ends, whatever the reason, everything here ends too: no server outlives the test that started it.
 
 import { spawn } from 'node:child_process'
@@ -14,6 +14,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { PDS } from '@atproto/pds'
+import { moveAccount } from './move.mjs'
 
 const require = createRequire(import.meta.url)
 const { Database, PlcServer } = require('@did-plc/server')
@@ -120,48 +121,78 @@ class Pds {
 
 /** The real Jetstream on one PDS. It ends by itself whenever that PDS's firehose does, so it is started again. */
 class Jetstream {
-  constructor(config, pdsPort, log) {
+  constructor(config, pdsPort, directoryUrl, log) {
     this.config = config
-    this.firehose = `ws://${LOOPBACK}:${pdsPort}/xrpc/com.atproto.sync.subscribeRepos`
+    this.pds = `${LOOPBACK}:${pdsPort}`
+    this.directoryUrl = directoryUrl
     this.log = log
     this.child = null
     this.wanted = false
+    /** Stopped because its PDS is. */
+    this.waiting = false
     this.fromTheStart = true
   }
 
   async start() {
+    this.waiting = false
     if (this.wanted) return
     this.wanted = true
     this.run()
     const deadline = Date.now() + 20_000
     for (;;) {
-      const answer = await fetch(`http://${LOOPBACK}:${this.config.port}/`).catch(() => null)
-      if (answer?.ok) return
+      if (await this.listens().catch(() => false)) return
       if (Date.now() > deadline) throw new Error(`Jetstream did not start within 20 s; see ${this.config.log}`)
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
 
-  run() {
-    const { binary, directory, port } = this.config
+  async listens() {
+    const path = this.config.version === 2 ? '/xrpc/network.bsky.jetstream.subscribeEvents' : '/'
+    const answer = await fetch(`http://${LOOPBACK}:${this.config.port}${path}`)
+    // The second version answers 503 until it has caught up, and then that this is no WebSocket.
+    return answer.ok || answer.status === 426
+  }
+
+  args() {
+    return this.config.version === 2 ? this.argsOfVersion2() : this.argsOfVersion1()
+  }
+
+  argsOfVersion2() {
+    const { directory, port } = this.config
+    return [
+      ['serve'],
+      ['--addr', `${LOOPBACK}:${port}`],
+      // It asks a relay which hosts there are, reads their repos, and then follows the relay's stream. The PDS's own
+      // stream will do; and told to read one repo, of which there is none, it asks nobody else.
+      ['--relay-url', `http://${this.pds}`],
+      ['--backfill-repos', 'did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'],
+      ['--failed-repo-retry-interval', '0'],
+      ['--plc-url', this.directoryUrl],
+      ['--data-dir', directory],
+      ['--client-drain-timeout', '200ms'],
+    ].flat()
+  }
+
+  argsOfVersion1() {
+    const { directory, port } = this.config
     // Without a saved position Jetstream begins at "now"; from 0 nothing written before it connected is missed.
     const position = this.fromTheStart && this.config.fresh ? ['--override-relay-cursor', '0'] : []
     this.fromTheStart = false
-    const child = spawn(
-      binary,
-      [
-        ['--ws-url', this.firehose],
-        ['--listen-addr', `${LOOPBACK}:${port}`],
-        ['--metrics-listen-addr', `${LOOPBACK}:0`],
-        ['--data-dir', directory],
-        ['--event-ttl', '720h'],
-        // A quiet network is normal here, not a reason to restart.
-        ['--liveness-ttl', '8760h'],
-        ['--worker-count', '4'],
-        position,
-      ].flat(),
-      { stdio: ['ignore', this.log, this.log], env: {} },
-    )
+    return [
+      ['--ws-url', `ws://${this.pds}/xrpc/com.atproto.sync.subscribeRepos`],
+      ['--listen-addr', `${LOOPBACK}:${port}`],
+      ['--metrics-listen-addr', `${LOOPBACK}:0`],
+      ['--data-dir', directory],
+      ['--event-ttl', '720h'],
+      // A quiet network is normal here, not a reason to restart.
+      ['--liveness-ttl', '8760h'],
+      ['--worker-count', '4'],
+      position,
+    ].flat()
+  }
+
+  run() {
+    const child = spawn(this.config.binary, this.args(), { stdio: ['ignore', this.log, this.log], env: {} })
     this.child = child
     child.on('error', (error) => process.stderr.write(`Jetstream cannot run: ${error.message}\n`))
     child.on('exit', () => {
@@ -173,6 +204,7 @@ class Jetstream {
 
   async stop() {
     this.wanted = false
+    this.waiting = false
     const child = this.child
     if (!child || child.exitCode !== null) return
     const gone = once(child, 'exit')
@@ -217,6 +249,41 @@ async function serveHandles(port, pdses) {
   await once(server, 'listening')
 }
 
+/**
+ * DID documents as the public directory gives them. The reference server's own are of an older form, whose keys the
+ * second version of Jetstream cannot read, so that it would take every commit for forged.
+ */
+async function servePublicDirectory(plcUrl) {
+  const server = createServer(async (request, response) => {
+    const answer = (status, body) => {
+      response.writeHead(status, { 'content-type': 'application/did+ld+json' })
+      response.end(JSON.stringify(body))
+    }
+    const data = await fetch(`${plcUrl}${request.url}/data`).catch(() => null)
+    if (!data?.ok) return answer(data?.status ?? 502, { message: 'DID not registered' })
+    const { did, alsoKnownAs, verificationMethods, services } = await data.json()
+    answer(200, {
+      '@context': ['https://www.w3.org/ns/did/v1', 'https://w3id.org/security/multikey/v1'],
+      id: did,
+      alsoKnownAs,
+      verificationMethod: Object.entries(verificationMethods).map(([name, key]) => ({
+        id: `${did}#${name}`,
+        type: 'Multikey',
+        controller: did,
+        publicKeyMultibase: key.slice('did:key:'.length),
+      })),
+      service: Object.entries(services).map(([name, { type, endpoint }]) => ({
+        id: `#${name}`,
+        type,
+        serviceEndpoint: endpoint,
+      })),
+    })
+  })
+  server.listen(0, LOOPBACK)
+  await once(server, 'listening')
+  return `http://${LOOPBACK}:${server.address().port}`
+}
+
 function say(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
@@ -232,15 +299,27 @@ async function main(config) {
   await Promise.all(pdses.map((pds) => pds.start()))
   if (config.handlesPort) await serveHandles(config.handlesPort, pdses)
 
+  const directoryUrl = config.jetstreams.some(({ version }) => version === 2) && (await servePublicDirectory(plcUrl))
   const jetstreams = config.jetstreams.map(
-    (jetstream, i) => new Jetstream(jetstream, pdses[i].listen, openSync(jetstream.log, 'a', 0o600)),
+    (jetstream, i) => new Jetstream(jetstream, pdses[i].listen, directoryUrl, openSync(jetstream.log, 'a', 0o600)),
   )
   children.push(...jetstreams)
   await Promise.all(jetstreams.map((jetstream) => jetstream.start()))
 
   const commands = {
-    startPds: (i) => pdses[i].start(),
-    stopPds: (i) => pdses[i].stop(),
+    // Without its PDS a Jetstream only ends, again and again; it comes back with it.
+    async startPds(i) {
+      await pdses[i].start()
+      if (jetstreams[i]?.waiting) await jetstreams[i].start()
+    },
+    async stopPds(i) {
+      if (jetstreams[i]?.wanted) {
+        await jetstreams[i].stop()
+        jetstreams[i].waiting = true
+      }
+      await pdses[i].stop()
+    },
+    moveAccount: (i, { to, ...account }) => moveAccount(pdses[i], pdses[to], account),
     startJetstream: (i) => jetstreams[i].start(),
     stopJetstream: (i) => jetstreams[i].stop(),
     async stop() {
@@ -248,9 +327,9 @@ async function main(config) {
       await Promise.all(pdses.map((pds) => pds.stop()))
     },
   }
-  return async ({ id, do: name, index }) => {
+  return async ({ id, do: name, index, with: details }) => {
     try {
-      await commands[name](index)
+      await commands[name](index, details)
       say({ id })
     } catch (error) {
       say({ id, error: error.message })

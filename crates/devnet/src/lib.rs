@@ -1,8 +1,9 @@
 //! A **real** atproto network on loopback, for tests and for the demo: the reference PDS, the reference PLC server
 //! and the real Jetstream, started and stopped with one value.
 //!
-//! A server of our own would only agree with us, so none is written here. The Node packages and the Go module are
-//! pinned by lockfiles in this crate (`network/`, `jetstream/`); [`setup()`] installs them once.
+//! A server of our own would only agree with us, so none is written here. The Node packages and the Go modules are
+//! pinned by lockfiles in this crate (`network/`, `jetstream/`, `jetstream-v2/`); [`setup()`] installs them once, apart
+//! from the second version of Jetstream, which is built when a network first asks for it.
 //!
 //! # Contract
 //! - Everything listens on 127.0.0.1, on free ports, and nothing calls out: no relay, no mail, no app view.
@@ -12,7 +13,7 @@
 //!   records, ports and secrets are there again at the next start.
 //! - Accounts have handles under `.test`, which has no DNS: [`Network::handle_resolver_url`] plays that part, with
 //!   `com.atproto.identity.resolveHandle`.
-//! - Where Go is missing there is no Jetstream, and [`Network::jetstream_url`] says so with `None`.
+//! - Where Go is missing or too old there is no Jetstream, and [`Network::jetstream_missing`] says why.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {

@@ -16,12 +16,29 @@ use crate::process::Process;
 use crate::setup::{self, Installed, Progress, setup};
 use crate::state::{Directory, Saved, SavedAccount, secret};
 
+/// Which Jetstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Jetstream {
+    V1,
+    V2,
+}
+
+impl Jetstream {
+    /// Where its stream is.
+    fn path(self) -> &'static str {
+        match self {
+            Jetstream::V1 => "/subscribe",
+            Jetstream::V2 => "/xrpc/network.bsky.jetstream.subscribeEvents",
+        }
+    }
+}
+
 /// How a [`Network`] is to be; made by [`Network::builder`].
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
     pdses: usize,
-    jetstream: bool,
+    jetstream: Option<Jetstream>,
     rate_limits: bool,
     fault_proxies: bool,
     data: Option<PathBuf>,
@@ -37,7 +54,14 @@ impl Builder {
 
     /// Whether each PDS gets a Jetstream of its own (one Jetstream follows one PDS); without, if not said.
     pub fn jetstream(mut self, jetstream: bool) -> Self {
-        self.jetstream = jetstream;
+        self.jetstream = jetstream.then_some(Jetstream::V1);
+        self
+    }
+
+    /// Gives each PDS a Jetstream of the second version. It needs Go 1.26.5; whether it could be had is told by
+    /// [`Network::jetstream_missing`].
+    pub fn jetstream_v2(mut self) -> Self {
+        self.jetstream = Some(Jetstream::V2);
         self
     }
 
@@ -73,7 +97,10 @@ impl Builder {
     /// When Node or npm is missing, the directory is used by another network or a port kept in it is taken, or a
     /// server does not start. Each says what to do.
     pub async fn start(self) -> Result<Network> {
-        let installed = setup(self.progress.clone()).await?;
+        let mut installed = setup(self.progress.clone()).await?;
+        if self.jetstream == Some(Jetstream::V2) {
+            installed.jetstream = setup::jetstream_v2(self.progress.clone()).await?;
+        }
         // A free port may be taken by another program before our server has it: with new ports, try again.
         let mut tries = 3;
         loop {
@@ -92,12 +119,13 @@ impl Builder {
     async fn start_once(&self, installed: &Installed) -> Result<Network> {
         ensure!(self.pdses > 0, "a network needs at least one PDS");
         let (directory, saved) = Directory::open(self.data.as_deref(), self.pdses)?;
-        let jetstream = installed.jetstream.as_ref().ok().filter(|_| self.jetstream);
+        let binary = installed.jetstream.as_ref().ok().filter(|_| self.jetstream.is_some());
+        let version = if self.jetstream == Some(Jetstream::V2) { 2 } else { 1 };
         let configuration = directory.configuration(
             &saved,
             self.rate_limits,
             self.fault_proxies,
-            jetstream.map(PathBuf::as_path),
+            binary.map(|binary| (binary.as_path(), version)),
         );
         let cache = setup::compile_cache();
         let process =
@@ -110,7 +138,7 @@ impl Builder {
         Ok(Network {
             proxies,
             process,
-            has_jetstream: jetstream.is_some(),
+            jetstream: self.jetstream.map(|version| installed.jetstream.clone().map(|_| version)),
             saved: Mutex::new(saved),
             directory,
         })
@@ -122,7 +150,8 @@ pub struct Network {
     proxies: Vec<FaultProxy>,
     // Dropped in this order: the servers, then the directory they write to.
     process: Process,
-    has_jetstream: bool,
+    /// What was asked for, or why there is none.
+    jetstream: Option<Result<Jetstream, String>>,
     saved: Mutex<Saved>,
     directory: Directory,
 }
@@ -132,7 +161,7 @@ impl Network {
     pub fn builder() -> Builder {
         Builder {
             pdses: 1,
-            jetstream: false,
+            jetstream: None,
             rate_limits: false,
             fault_proxies: false,
             data: None,
@@ -169,11 +198,17 @@ impl Network {
         Pds { network: self, index, port: saved.port, admin_password: saved.admin_password.clone() }
     }
 
-    /// Where the Jetstream of the PDS numbered `index` is, `ws://localhost:PORT/subscribe`; `None` when it was not
-    /// asked for, or Go is not installed.
+    /// Where the Jetstream of the PDS numbered `index` is, such as `ws://localhost:PORT/subscribe`; `None` when it was not
+    /// asked for, or there is none.
     pub fn jetstream_url(&self, index: usize) -> Option<String> {
         let port = self.saved().pdses.get(index)?.jetstream_port;
-        self.has_jetstream.then(|| format!("ws://localhost:{port}/subscribe"))
+        let version = self.jetstream.as_ref()?.as_ref().ok()?;
+        Some(format!("ws://localhost:{port}{}", version.path()))
+    }
+
+    /// Why there is no Jetstream although it was asked for: a sentence for the user.
+    pub fn jetstream_missing(&self) -> Option<&str> {
+        self.jetstream.as_ref()?.as_ref().err().map(String::as_str)
     }
 
     /// Stops a Jetstream, cutting its subscribers off. It misses nothing: it reads on from where it was.
@@ -223,7 +258,13 @@ impl Network {
         self.directory.is_fresh()
     }
 
-    /// Ends every server after it saved its state.
+    /// Waits for as long as the servers run. They do not end by themselves unless something is wrong: what is returned says
+    /// what they said last.
+    pub async fn ended(&self) -> anyhow::Error {
+        self.process.ended().await
+    }
+
+    /// Ends every server after it saved its state. Dropping the future ends them at once.
     ///
     /// # Errors
     /// When a server could not end in order; all are gone nevertheless.
@@ -283,6 +324,23 @@ impl<'a> Pds<'a> {
         Ok(Account::new(&account, self.port))
     }
 
+    /// Moves an account here from the PDS it is on, with all that is in its repo; its signing key changes on the way.
+    ///
+    /// # Errors
+    /// When one of the two is stopped, or refuses a step of the move.
+    pub async fn move_here(&self, account: &Account) -> Result<Account> {
+        let Account { handle, did, password, .. } = account;
+        let details = json!({ "to": self.index, "did": did, "handle": handle, "password": password });
+        self.network.process.command_with("moveAccount", account.pds, &details).await?;
+        let mut saved = self.network.saved();
+        let moved = saved.accounts.iter_mut().find(|known| known.did == *did);
+        let moved = moved.context("the account is none of this network's")?;
+        moved.pds = self.index;
+        let moved = Account::new(moved, self.port);
+        self.network.directory.save(&saved)?;
+        Ok(moved)
+    }
+
     /// Deletes an account and its repo, as an administrator.
     ///
     /// # Errors
@@ -303,7 +361,7 @@ impl<'a> Pds<'a> {
         http::json(Method::POST, self.port, &format!("/xrpc/{nsid}"), Some(&authorization), Some(body)).await
     }
 
-    /// Stops it: every connection is cut, further ones are refused, its data stays.
+    /// Stops it, and its Jetstream with it: every connection is cut, further ones are refused, its data stays.
     ///
     /// # Errors
     /// When the network has ended.
@@ -311,7 +369,7 @@ impl<'a> Pds<'a> {
         self.network.process.command("stopPds", self.index).await
     }
 
-    /// Starts it again on its port; returns once it listens.
+    /// Starts it again on its port, and its Jetstream if that was running; returns once they listen.
     ///
     /// # Errors
     /// When another program took its port meanwhile, or the network has ended.

@@ -17,9 +17,12 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// No command does more than close or open one server.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often to look whether the process is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
 pub(crate) struct Process {
     talk: Mutex<Talk>,
-    child: Child,
+    child: std::sync::Mutex<Child>,
     group: Option<rustix::process::Pid>,
 }
 
@@ -65,7 +68,7 @@ impl Process {
         let stdin = child.stdin.take().expect("stdin is piped");
         let stdout = child.stdout.take().expect("stdout is piped");
         let talk = Talk { stdin, answers: BufReader::new(stdout).lines(), next_id: 0, log };
-        let process = Self { talk: Mutex::new(talk), child, group };
+        let process = Self { talk: Mutex::new(talk), child: std::sync::Mutex::new(child), group };
 
         let mut talk = process.talk.lock().await;
         talk.say(configuration).await?;
@@ -81,10 +84,15 @@ impl Process {
 
     /// Has the script do `command`, on the server numbered `index`, and waits until it is done.
     pub(crate) async fn command(&self, command: &str, index: usize) -> Result<()> {
+        self.command_with(command, index, &Value::Null).await
+    }
+
+    /// The same for a command that has to be told more.
+    pub(crate) async fn command_with(&self, command: &str, index: usize, details: &Value) -> Result<()> {
         let mut talk = self.talk.lock().await;
         talk.next_id += 1;
         let id = talk.next_id;
-        talk.say(&json!({ "id": id, "do": command, "index": index })).await?;
+        talk.say(&json!({ "id": id, "do": command, "index": index, "with": details })).await?;
         // An earlier caller may have gone away before its answer came.
         let answer = async {
             loop {
@@ -102,21 +110,33 @@ impl Process {
         }
     }
 
+    /// Waits until the process has ended by itself, and tells what it said last.
+    pub(crate) async fn ended(&self) -> anyhow::Error {
+        while self.is_running() {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.talk.lock().await.ended()
+    }
+
+    fn is_running(&self) -> bool {
+        let mut child = self.child.lock().expect("no holder of this lock panics");
+        matches!(child.try_wait(), Ok(None))
+    }
+
     /// Lets everything save its state, then ends it.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let stopped = self.command("stop", 0).await;
         self.kill();
-        let _ = self.child.wait().await;
         stopped
     }
 
     fn kill(&mut self) {
-        if let (Some(group), Ok(None)) = (self.group, self.child.try_wait()) {
+        if let (Some(group), true) = (self.group, self.is_running()) {
             // Fails only when the group is gone already.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             // It is gone within milliseconds; until then it might still write to the directory we delete next.
             for _ in 0..200 {
-                if !matches!(self.child.try_wait(), Ok(None)) {
+                if !self.is_running() {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(5));
@@ -154,5 +174,39 @@ impl Talk {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         anyhow!("the network's servers ended:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shell script in place of the servers.
+    async fn played_by(script: &str) -> (tempfile::TempDir, Process) {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("servers.sh"), folder.path().join("log"));
+        std::fs::write(&path, script).unwrap();
+        let log = (log.clone(), std::fs::File::create(&log).unwrap());
+        let process =
+            Process::start(Path::new("/bin/sh"), &path, &json!({}), log, folder.path()).await.unwrap();
+        (folder, process)
+    }
+
+    #[tokio::test]
+    async fn servers_that_end_by_themselves_are_noticed_with_their_last_words() {
+        let script = "read configuration; echo '{\"ready\":true}'; echo 'out of memory' >&2; exit 1";
+        let (_folder, process) = played_by(script).await;
+        let ended = timeout(START_LIMIT, process.ended()).await.expect("it has ended");
+        assert!(ended.to_string().contains("out of memory"), "{ended}");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_for_the_stop_ends_them_at_once() {
+        let script = "read configuration; echo '{\"ready\":true}'; while true; do read command; done";
+        let (_folder, process) = played_by(script).await;
+        let group = process.group.unwrap();
+        // It never answers.
+        assert!(timeout(Duration::from_millis(1), process.stop()).await.is_err());
+        assert!(rustix::process::test_kill_process_group(group).is_err(), "and is gone");
     }
 }

@@ -1,4 +1,5 @@
-//! Installs what the network runs on: the npm packages of `network/` and the Jetstream binary of `jetstream/`.
+//! Installs what the network runs on: the npm packages of `network/` and the Jetstream binaries of `jetstream/` and
+//! `jetstream-v2/`.
 //!
 //! Both are pinned by lockfiles, done once, and done again only when a lockfile changes. Several processes may ask at
 //! the same time: the first one works, the others wait for it.
@@ -26,6 +27,11 @@ pub struct Installed {
 }
 
 impl Installed {
+    /// The Node runtime that runs the scripts in `network/`.
+    pub fn node(&self) -> &Path {
+        &self.node
+    }
+
     /// Why there is no Jetstream, if there is none: a sentence for the user.
     pub fn jetstream_missing(&self) -> Option<&str> {
         self.jetstream.as_ref().err().map(String::as_str)
@@ -42,7 +48,7 @@ pub async fn setup(progress: Progress) -> Result<Installed> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let network = here.join("network");
         let node = install_servers(&network, &progress)?;
-        let jetstream = build_jetstream(&here.join("jetstream"), &progress)?;
+        let jetstream = build_jetstream("jetstream", &progress)?;
         Ok(Installed { node, script: network.join("server.mjs"), jetstream })
     })
     .await
@@ -76,22 +82,35 @@ pub fn install_packages(directory: &Path, step: &str, progress: &Progress) -> Re
         .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(directory))
     .context(
-        "npm could not install the packages: it needs Node 20 or newer with npm, and the npm registry",
+        "npm could not install the packages: it needs Node 22.12 or newer with npm, and the npm registry",
     )?;
     write_stamp(&stamp, &[&lockfile])
 }
 
-fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf, String>> {
+/// Builds Jetstream's second version if it is not there yet: the binary, or why there is none. It wants a newer Go than
+/// anything else here, so only what needs it asks for it.
+///
+/// # Errors
+/// When the target directory cannot be written.
+pub(crate) async fn jetstream_v2(progress: Progress) -> Result<Result<PathBuf, String>> {
+    tokio::task::spawn_blocking(move || build_jetstream("jetstream-v2", &progress))
+        .await
+        .expect("setting up does not panic")
+}
+
+/// Builds the binary that the module of this name pins.
+fn build_jetstream(name: &str, progress: &Progress) -> Result<Result<PathBuf, String>> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let inputs = [module.join("go.mod"), module.join("go.sum")];
     let inputs = [inputs[0].as_path(), inputs[1].as_path()];
     let cache = target_directory().join("devnet");
     fs::create_dir_all(&cache).with_context(|| format!("{} cannot be made", cache.display()))?;
-    let binary = cache.join("jetstream");
-    let stamp = cache.join("jetstream.built-from");
+    let binary = cache.join(name);
+    let stamp = cache.join(format!("{name}.built-from"));
     if is_stamped(&stamp, &inputs) && binary.exists() {
         return Ok(Ok(binary));
     }
-    let _alone = lock(&cache.join("jetstream.lock"))?;
+    let _alone = lock(&cache.join(format!("{name}.lock")))?;
     if is_stamped(&stamp, &inputs) && binary.exists() {
         return Ok(Ok(binary));
     }
@@ -104,6 +123,8 @@ fn build_jetstream(module: &Path, progress: &Progress) -> Result<Result<PathBuf,
     let built = run(Command::new("go")
         .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"])
         .args([binary.as_os_str(), OsStr::new("github.com/bluesky-social/jetstream/cmd/jetstream")])
+        // Where this Go is too old, say so rather than fetch another one.
+        .env("GOTOOLCHAIN", "local")
         .current_dir(module));
     if let Err(error) = built {
         return Ok(Err(format!(

@@ -160,7 +160,7 @@ impl Directory {
         saved: &Saved,
         rate_limits: bool,
         proxies: bool,
-        jetstream: Option<&Path>,
+        jetstream: Option<(&Path, u32)>,
     ) -> Value {
         let pdses = saved.pdses.iter().enumerate().map(|(i, pds)| {
             json!({
@@ -174,12 +174,16 @@ impl Directory {
             })
         });
         let jetstreams = saved.pdses.iter().enumerate().map(|(i, pds)| {
-            let directory = self.path.join(format!("jetstream-{i}"));
+            let (binary, version) = jetstream.unzip();
+            // The versions cannot read each other's data.
+            let suffix = if version == Some(2) { "-v2" } else { "" };
+            let directory = self.path.join(format!("jetstream-{i}{suffix}"));
             json!({
                 "port": pds.jetstream_port,
                 "fresh": !directory.exists(),
                 "directory": directory,
-                "binary": jetstream,
+                "binary": binary,
+                "version": version,
                 "log": self.path.join(format!("jetstream-{i}.log")),
             })
         });

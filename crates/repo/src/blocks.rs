@@ -13,7 +13,7 @@ pub struct Blocks {
 
 /// A block does not hash to the CID it came with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a block is not what its CID {cid} says")]
+#[error("a block is not what its CID {} says", crate::cid::text(cid))]
 pub struct WrongBlock {
     /// The CID it came with.
     pub cid: Cid,

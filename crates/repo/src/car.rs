@@ -10,10 +10,10 @@ use crate::{
     cid::{self, Cid},
 };
 
-/// A header names at most this many roots; honest ones name one or none.
-pub const MAX_ROOTS: usize = 16;
+/// A header names at most this many roots. Proofs name one or none, an archive of several repos one for each.
+pub const MAX_ROOTS: usize = 256;
 /// The longest header there may be, in bytes.
-const MAX_HEADER_BYTES: usize = 1024;
+const MAX_HEADER_BYTES: usize = 12 * 1024;
 /// A CID of a kind that atproto uses, in bytes.
 const CID_BYTES: usize = 36;
 
@@ -85,9 +85,12 @@ pub fn parse(bytes: &[u8], limits: &CarLimits) -> Result<Car, CarError> {
     Ok(Car { roots, blocks })
 }
 
-/// Writes a CAR with one root and these blocks, in this order.
-pub fn write<'a>(root: Option<&Cid>, blocks: impl IntoIterator<Item = (&'a Cid, &'a [u8])>) -> Vec<u8> {
-    let roots = root.into_iter().map(|cid| Ipld::Link(*cid)).collect();
+/// Writes a CAR with these roots and these blocks, in this order.
+pub fn write<'a>(
+    roots: impl IntoIterator<Item = &'a Cid>,
+    blocks: impl IntoIterator<Item = (&'a Cid, &'a [u8])>,
+) -> Vec<u8> {
+    let roots = roots.into_iter().map(|cid| Ipld::Link(*cid)).collect();
     let header =
         Ipld::Map([("roots".to_owned(), Ipld::List(roots)), ("version".to_owned(), Ipld::Integer(1))].into());
     let header = cbor::encode(&header);

@@ -137,7 +137,7 @@ pub fn from_ipld(value: &Ipld) -> Value {
         Ipld::Bytes(bytes) => bytes_json(bytes),
         Ipld::List(items) => Value::Array(items.iter().map(from_ipld).collect()),
         Ipld::Map(map) => Value::Object(map.iter().map(|(key, v)| (key.clone(), from_ipld(v))).collect()),
-        Ipld::Link(cid) => serde_json::json!({ "$link": cid.to_string() }),
+        Ipld::Link(cid) => serde_json::json!({ "$link": cid::text(cid) }),
     }
 }
 

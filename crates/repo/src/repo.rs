@@ -50,6 +50,11 @@ impl Repo {
         Repo { did, key, records, uses, tree, blocks, head, rev, data }
     }
 
+    /// Signs what comes from now on with another key. The newest commit keeps its signature until the next one.
+    pub fn set_key(&mut self, key: SigningKey) {
+        self.key = key;
+    }
+
     /// Makes the changes in one commit with this revision. Like a real PDS, forgets all that is no longer part of the tree.
     ///
     /// # Panics

@@ -3,20 +3,20 @@ use std::{
     rc::Rc,
 };
 
-use sheaf_client::{Change, Client, DocumentHandle, Subscription};
+use sheaf_client::{Change, DocumentHandle, Subscription};
 use sheaf_core::text::{self, Utf16Offset};
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
     link,
+    sentence::refusal,
     shown::{Editors, People, Splice, Splices, Status, show},
 };
 
 /// One open document.
 #[wasm_bindgen]
 pub struct DocumentSession {
-    client: Client,
     document: DocumentHandle,
     news: Rc<News>,
     _subscription: Subscription,
@@ -49,7 +49,7 @@ impl News {
 }
 
 impl DocumentSession {
-    pub(crate) fn new(client: Client, document: DocumentHandle) -> Self {
+    pub(crate) fn new(document: DocumentHandle) -> Self {
         let news = Rc::new(News::default());
         let heard = Rc::clone(&news);
         let subscription = document.on_change(move |change| {
@@ -58,7 +58,7 @@ impl DocumentSession {
             }
             heard.announce();
         });
-        Self { client, document, news, _subscription: subscription }
+        Self { document, news, _subscription: subscription }
     }
 }
 
@@ -94,7 +94,7 @@ impl DocumentSession {
     /// # Errors
     /// The splices are none: the page broke its own contract.
     pub fn edit(&self, splices: Ts<Splices>) -> Result<(), JsError> {
-        self.document.edit(splices.to_rust()?.0.into_iter().map(Into::into).collect());
+        self.document.edit(splices.to_rust().map_err(refusal)?.0.into_iter().map(Into::into).collect());
         Ok(())
     }
 
@@ -129,14 +129,13 @@ impl DocumentSession {
         self.document.set_title(title);
     }
 
-    /// Lets an account write, by its handle.
+    /// Lets an account write. Whether it may is told by [`Self::editors`] right after: a document has room for so many.
     ///
     /// # Errors
-    /// The account cannot be found; as a sentence.
+    /// The DID is malformed.
     #[wasm_bindgen(js_name = addEditor)]
-    pub async fn add_editor(&self, handle: String) -> Result<(), JsError> {
-        let account = self.client.find_account(&handle).await?;
-        self.document.add_editor(account.did);
+    pub fn add_editor(&self, did: &str) -> Result<(), JsError> {
+        self.document.add_editor(did.parse().map_err(refusal)?);
         Ok(())
     }
 
@@ -146,7 +145,7 @@ impl DocumentSession {
     /// The DID is malformed.
     #[wasm_bindgen(js_name = removeEditor)]
     pub fn remove_editor(&self, did: &str) -> Result<(), JsError> {
-        self.document.remove_editor(did.parse()?);
+        self.document.remove_editor(did.parse().map_err(refusal)?);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //!
 //! * **Plain values.** What the page reads is a plain object with a TypeScript type made from the Rust one ([`shown`]),
 //!   so nothing has to be freed and no type is written twice.
-//! * **Sentences.** Every refusal reaches the page as an `Error` whose message is a sentence for a person.
+//! * **Sentences.** Every refusal reaches the page as an `Error` whose message is a sentence for a person ([`sentence`]).
 //! * **No re-entry.** A change that did not come from the page is queued here; the page is told once, in a microtask
 //!   of its own, and fetches what has gathered in one crossing ([`DocumentSession::take_changes`]). The page's callback
 //!   is never called while Rust is at work.
@@ -22,6 +22,7 @@
 //! ```
 
 pub mod link;
+pub mod sentence;
 pub mod shown;
 
 #[cfg(target_arch = "wasm32")]

@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     document_session::DocumentSession,
     link,
+    sentence::refusal,
     shown::{Account, Library, SignInSettings, show},
 };
 
@@ -30,13 +31,18 @@ pub struct Sheaf {
 #[wasm_bindgen]
 impl Sheaf {
     /// Starts the engine without an account. `config` is the text of `config.json`, or nothing for the public network.
+    /// `stopped` is called should the engine ever stop by a mistake of its own: whatever is asked of it after that has no
+    /// effect.
     ///
     /// # Errors
     /// The configuration cannot be used, or the browser refuses storage; as a sentence.
-    pub async fn start(config: Option<String>) -> Result<Sheaf, JsError> {
-        console_error_panic_hook::set_once();
+    pub async fn start(
+        config: Option<String>,
+        #[wasm_bindgen(unchecked_param_type = "() => void")] stopped: js_sys::Function,
+    ) -> Result<Sheaf, JsError> {
+        on_panic(stopped);
         let config = match config {
-            Some(json) => NetworkConfig::from_json(&json)?,
+            Some(json) => NetworkConfig::from_json(&json).map_err(refusal)?,
             None => NetworkConfig::default(),
         };
         let client = client(&config, None).await?;
@@ -63,9 +69,9 @@ impl Sheaf {
         pds: &str,
         #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
     ) -> Result<(), JsError> {
-        let did: Did = did.parse()?;
+        let did: Did = did.parse().map_err(refusal)?;
         let session: Rc<dyn session::Authed> =
-            Rc::new(session::Browser::new(did.clone(), handle, pds, fetch)?);
+            Rc::new(session::Browser::new(did.clone(), handle, pds, fetch).map_err(refusal)?);
         let same = self.client.borrow().account() == Some(did.clone());
         if same {
             self.client.borrow().set_account(session);
@@ -101,7 +107,7 @@ impl Sheaf {
     #[wasm_bindgen(js_name = findAccount)]
     pub async fn find_account(&self, handle: String) -> Result<Ts<Account>, JsError> {
         let client = self.client.borrow().clone();
-        let account = client.find_account(&handle).await?;
+        let account = client.find_account(&handle).await.map_err(refusal)?;
         Ok(show(&Account {
             did: account.did.to_string(),
             handle: account.handle.map(|handle| handle.to_string()),
@@ -115,7 +121,7 @@ impl Sheaf {
     /// The device's storage fails; as a sentence.
     pub async fn documents(&self) -> Result<Ts<Library>, JsError> {
         let client = self.client.borrow().clone();
-        Ok(show(&Library(client.documents().await?.into_iter().map(Into::into).collect())))
+        Ok(show(&Library(client.documents().await.map_err(refusal)?.into_iter().map(Into::into).collect())))
     }
 
     /// The same after asking the account's repo too.
@@ -125,7 +131,9 @@ impl Sheaf {
     #[wasm_bindgen(js_name = refreshDocuments)]
     pub async fn refresh_documents(&self) -> Result<Ts<Library>, JsError> {
         let client = self.client.borrow().clone();
-        Ok(show(&Library(client.refresh_documents().await?.into_iter().map(Into::into).collect())))
+        Ok(show(&Library(
+            client.refresh_documents().await.map_err(refusal)?.into_iter().map(Into::into).collect(),
+        )))
     }
 
     /// Makes a document of this account and returns the fragment that leads to it. Needs no network.
@@ -134,7 +142,7 @@ impl Sheaf {
     /// Nobody is signed in, or the device's storage fails; as a sentence.
     pub async fn create(&self, title: String) -> Result<String, JsError> {
         let client = self.client.borrow().clone();
-        let document = client.create(&title).await?;
+        let document = client.create(&title).await.map_err(refusal)?;
         let link = link::of(document.uri());
         self.fresh.replace(Some(document));
         Ok(link)
@@ -145,14 +153,14 @@ impl Sheaf {
     /// # Errors
     /// The fragment leads to no document, or the device's storage fails; as a sentence.
     pub async fn open(&self, fragment: String) -> Result<DocumentSession, JsError> {
-        let uri = link::parse(&fragment)?;
+        let uri = link::parse(&fragment).map_err(refusal)?;
         let client = self.client.borrow().clone();
         let fresh = self.fresh.take().filter(|document| *document.uri() == uri);
         let document = match fresh {
             Some(document) => document,
-            None => client.open(&uri).await?,
+            None => client.open(&uri).await.map_err(refusal)?,
         };
-        Ok(DocumentSession::new(client, document))
+        Ok(DocumentSession::new(document))
     }
 }
 
@@ -163,6 +171,21 @@ impl Sheaf {
     }
 }
 
+/// A panic leaves the engine as it was in the middle of a thought, and WebAssembly cannot unwind: it has ended.
+fn on_panic(stopped: js_sys::Function) {
+    // The hook must be `Send`, which a function of the page's is not; the page has one thread.
+    thread_local!(static STOPPED: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) });
+    STOPPED.with(|kept| kept.replace(Some(stopped)));
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        let stopped = STOPPED.try_with(|kept| kept.try_borrow().ok().and_then(|kept| kept.clone()));
+        if let Ok(Some(stopped)) = stopped {
+            // There is nobody left to tell should this fail too.
+            let _ = stopped.call0(&JsValue::NULL);
+        }
+    }));
+}
+
 async fn client(
     config: &NetworkConfig,
     account: Option<(Did, Rc<dyn session::Authed>)>,
@@ -171,7 +194,7 @@ async fn client(
         Some((did, _)) => format!("sheaf {did}"),
         None => "sheaf".to_owned(),
     };
-    let store = Rc::new(IndexedDb::open(&database).await?);
+    let store = Rc::new(IndexedDb::open(&database).await.map_err(refusal)?);
     Ok(Client::new(Parts {
         config: config.clone(),
         store,

@@ -1,7 +1,7 @@
 //! What the page is shown: plain values, made from the client's and typed for TypeScript.
 
 use serde::{Deserialize, Serialize};
-use sheaf_client::{LibraryEntry, config::NetworkConfig};
+use sheaf_client::LibraryEntry;
 use sheaf_core::{
     replica::{self, Presence, Stalled},
     text::{self, Utf16Offset},
@@ -54,8 +54,11 @@ pub struct CaretAt {
 pub struct Person {
     /// Their account.
     pub did: String,
-    /// What to call them: checked and capped, only ever text.
+    /// What to call them: their handle, after a name they chose where they did. Checked and capped, only ever text.
     pub name: String,
+    /// Their handle, where it is verified: for where there is no room for more.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub handle: Option<String>,
     /// `#rrggbb`, checked.
     pub color: String,
     /// Whether it is the one looking at the page.
@@ -70,6 +73,7 @@ impl From<replica::Person> for Person {
         Self {
             did: person.did.to_string(),
             name: person.name,
+            handle: person.handle,
             color: person.color,
             is_self: person.is_self,
             caret: person.caret.map(|caret| CaretAt { anchor: caret.anchor.0, head: caret.head.0 }),
@@ -105,13 +109,14 @@ pub struct Editor {
 #[serde(transparent)]
 pub struct Editors(pub Vec<Editor>);
 
+#[cfg(target_arch = "wasm32")]
 impl Editors {
     pub(crate) fn of(status: &replica::Status) -> Self {
         let editor = |editor: &replica::EditorStatus| Editor {
             did: editor.did.to_string(),
             name: editor.handle.clone().unwrap_or_else(|| editor.did.to_string()),
             is_owner: editor.is_owner,
-            trouble: editor.trouble.as_ref().map(ToString::to_string),
+            trouble: editor.trouble.as_ref().map(|trouble| crate::sentence::of(&trouble.to_string())),
         };
         Self(status.editors.iter().map(editor).collect())
     }
@@ -187,6 +192,8 @@ pub struct Status {
     pub waiting: usize,
     /// Changes not yet safe on this device.
     pub unsaved: usize,
+    /// Whether what the status line says is that changes are being saved: normally for some milliseconds.
+    pub saving: bool,
     /// Whether the device says that it has a network.
     pub online: bool,
     /// Whether the session has ended and signing in again would help.
@@ -211,6 +218,7 @@ impl From<&replica::Status> for Status {
             waiting: status.waiting,
             unsaved: status.unsaved,
             online: status.online,
+            saving: status.unsaved > 0 && status.store_trouble.is_none() && status.document == Presence::Here,
             sign_in_again: status.stalled == Some(Stalled::SignInAgain),
             people: status.people,
         }
@@ -219,8 +227,10 @@ impl From<&replica::Status> for Status {
 
 fn tone(status: &replica::Status) -> Tone {
     let gone = !matches!(status.document, Presence::Here | Presence::Looking);
-    let stuck =
-        matches!(status.stalled, Some(Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor));
+    let stuck = matches!(
+        status.stalled,
+        Some(Stalled::SignInAgain | Stalled::Refused(_) | Stalled::NoLongerEditor | Stalled::TextMissing)
+    );
     let troubled = status.editors.iter().any(|editor| editor.trouble.is_some());
     if gone || stuck || troubled || status.store_trouble.is_some() || !status.online {
         Tone::Attention
@@ -299,8 +309,9 @@ pub struct SignInSettings {
     pub scope: String,
 }
 
+#[cfg(target_arch = "wasm32")]
 impl SignInSettings {
-    pub(crate) fn of(config: &NetworkConfig) -> Self {
+    pub(crate) fn of(config: &sheaf_client::config::NetworkConfig) -> Self {
         Self {
             plc: config.plc.clone(),
             client_id: config.client_id.clone(),

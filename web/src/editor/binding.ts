@@ -47,11 +47,6 @@ export class Binding {
     return this.ahead === undefined;
   }
 
-  /** Where a position in the view's text is in the engine's. */
-  toModel(position: number): number {
-    return this.ahead ? this.ahead.mapPos(position) : position;
-  }
-
   /** Hands a local change over. Call it for every transaction of the view, in order. */
   handOver(transaction: Transaction): void {
     if (!transaction.docChanged || transaction.annotation(fromEngine)) return;

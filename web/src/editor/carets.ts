@@ -7,8 +7,8 @@ import type { Person } from "../wasm/sheaf_web";
 // text's own elements, so they cannot move a character, disturb an input method or be read out in mid-sentence.
 
 interface Caret {
-  /** Which person, where one account may be here twice. */
-  key: string;
+  /** Whose. An account is here once. */
+  did: string;
   name: string;
   color: string;
   anchor: number;
@@ -31,25 +31,22 @@ const caretsField = StateField.define<Caret[]>({
 });
 
 function mapped(caret: Caret, changes: ChangeDesc): Caret {
-  return { ...caret, anchor: changes.mapPos(caret.anchor, 1), head: changes.mapPos(caret.head, 1) };
+  // With the character before it, as the engine has it: what somebody else writes right there comes after it.
+  return { ...caret, anchor: changes.mapPos(caret.anchor, -1), head: changes.mapPos(caret.head, -1) };
 }
 
 /** Takes over where others are, as the engine tells it. */
 export function showPeople(view: EditorView, people: Person[]): void {
   const known = view.state.field(caretsField);
-  const seen = new Map<string, number>();
   const limit = view.state.doc.length;
   const carets: Caret[] = [];
-  for (const { did, name, color, isSelf, caret } of people) {
+  for (const { did, name, handle, color, isSelf, caret } of people) {
     if (isSelf || !caret) continue;
-    const nth = seen.get(did) ?? 0;
-    seen.set(did, nth + 1);
-    const key = `${did} ${nth}`;
     const anchor = Math.min(caret.anchor, limit);
     const head = Math.min(caret.head, limit);
-    const before = known.find((other) => other.key === key);
+    const before = known.find((other) => other.did === did);
     const moved = before?.anchor !== anchor || before.head !== head;
-    carets.push({ key, name, color, anchor, head, moves: (before?.moves ?? 0) + (moved ? 1 : 0) });
+    carets.push({ did, name: handle ?? name, color, anchor, head, moves: (before?.moves ?? 0) + (moved ? 1 : 0) });
   }
   if (carets.length > 0 || known.length > 0) {
     if (!same(carets, known)) view.dispatch({ effects: setCarets.of(carets) });
@@ -63,7 +60,7 @@ function same(a: Caret[], b: Caret[]): boolean {
 function equal(a: Caret, b: Caret | undefined): boolean {
   return (
     b !== undefined &&
-    a.key === b.key &&
+    a.did === b.did &&
     a.anchor === b.anchor &&
     a.head === b.head &&
     a.moves === b.moves &&
@@ -105,7 +102,7 @@ class CaretMarker implements LayerMarker {
 
   update(element: HTMLElement, before: LayerMarker): boolean {
     const name = element.firstChild;
-    if (!(before instanceof CaretMarker) || before.caret.key !== this.caret.key || !(name instanceof HTMLElement)) return false;
+    if (!(before instanceof CaretMarker) || before.caret.did !== this.caret.did || !(name instanceof HTMLElement)) return false;
     this.adjust(element, name);
     if (before.caret.moves !== this.caret.moves) {
       for (const animation of element.getAnimations({ subtree: true })) animation.currentTime = 0;

@@ -1,7 +1,9 @@
 import { defaultKeymap } from "@codemirror/commands";
 import { Compartment, EditorState, Prec, type ChangeDesc, type Extension } from "@codemirror/state";
 import { EditorView, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view";
-import type { DocumentSession, Person } from "../wasm/sheaf_web";
+import type { OpenDocument } from "../open_document.svelte";
+import { engineState } from "../stopped.svelte";
+import type { DocumentSession } from "../wasm/sheaf_web";
 import { Binding, plainText } from "./binding";
 import { carets, showPeople } from "./carets";
 import { OncePerFrame } from "./frames";
@@ -13,15 +15,16 @@ export class TextView {
   private readonly view: EditorView;
   private readonly binding: Binding;
   private readonly writing = new Compartment();
-  private readonly frame = new OncePerFrame(() => this.refresh());
+  private readonly frame = new OncePerFrame(() => engineState.guard(() => this.refresh()));
+  private readonly session: DocumentSession;
   private selected = "";
-  private people: Person[] = [];
 
   constructor(
     parent: HTMLElement,
-    private readonly session: DocumentSession,
+    document: OpenDocument,
     private mayWrite: boolean,
   ) {
+    const session = (this.session = document.session);
     const undo = () => this.takeBack(() => session.undo());
     const redo = () => this.takeBack(() => session.redo());
     this.view = new EditorView({
@@ -47,7 +50,11 @@ export class TextView {
           dropCursor(),
           highlightSpecialChars({ render: specialCharacter }),
           EditorView.updateListener.of((update) => {
-            for (const transaction of update.transactions) this.binding.handOver(transaction);
+            // CodeMirror would only log what fails here, and go on with a text that nobody keeps.
+            engineState.guard(() => {
+              for (const transaction of update.transactions) this.binding.handOver(transaction);
+            });
+            if (update.docChanged) document.touched();
             if (update.docChanged || update.selectionSet || update.focusChanged) this.frame.ask();
           }),
         ],
@@ -57,8 +64,7 @@ export class TextView {
   }
 
   /** There may be changes by others, or people elsewhere. Shown in the next frame. */
-  news(people: Person[]): void {
-    this.people = people;
+  news(): void {
     this.frame.ask();
   }
 
@@ -87,7 +93,8 @@ export class TextView {
     // Asking for a height makes CodeMirror measure now: only so does it keep the lines in sight where they are. Another
     // transaction before it has measured, such as the next one, would make it forget where they were.
     this.view.lineBlockAtHeight(0);
-    showPeople(this.view, this.people);
+    // Both are even now: only so do the engine's offsets mean the same in the view.
+    showPeople(this.view, this.session.people());
     this.announceSelection();
   }
 
@@ -111,9 +118,11 @@ export class TextView {
 
   private takeBack(work: () => void): boolean {
     if (!this.mayWrite) return false;
-    this.binding.show();
-    work();
-    this.binding.show({ follow: true });
+    engineState.guard(() => {
+      this.binding.show();
+      work();
+      this.binding.show({ follow: true });
+    });
     return true;
   }
 }

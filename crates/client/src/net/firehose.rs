@@ -9,12 +9,44 @@ use serde::Deserialize;
 use sheaf_core::replica::Doorbell;
 use sheaf_repo::did::Did;
 
-use super::{jetstream::Wanted, origin};
+use super::{
+    doorbell::bell::{Bell, Reading, Unread},
+    jetstream::Wanted,
+    origin,
+    socket::Message,
+};
 
-/// The address of a PDS's stream, from now on: where it was left does not matter, for every repo is rung once after
-/// connecting.
-pub fn subscription(pds: &str) -> String {
-    format!("{}/xrpc/com.atproto.sync.subscribeRepos", origin::socket_origin(pds))
+/// The stream of one PDS.
+#[derive(Debug, Clone)]
+pub(crate) struct Firehose {
+    address: String,
+}
+
+impl Firehose {
+    /// Of the PDS with this origin.
+    pub(crate) fn of(pds: &str) -> Self {
+        Self { address: format!("{}/xrpc/com.atproto.sync.subscribeRepos", origin::socket_origin(pds)) }
+    }
+}
+
+impl Bell for Firehose {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// From now on: resuming would bring all that this host's other accounts did meanwhile.
+    fn subscription(&self, _wanted: &Wanted, _from: Option<u64>) -> String {
+        self.address.clone()
+    }
+
+    fn carries_everything(&self) -> bool {
+        true
+    }
+
+    fn read(&self, message: &Message, wanted: &Wanted) -> Result<Reading, Unread> {
+        let Message::Binary(frame) = message else { return Ok(Reading::default()) };
+        Ok(Reading { position: None, doorbell: parse(frame, wanted)? })
+    }
 }
 
 /// Why a frame is not an event.

@@ -3,7 +3,10 @@
 //! Everything outside must be `https` or `wss`. Plain `http` and `ws` are for this machine alone, and only where the
 //! configuration says that the whole network is local.
 
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 /// Why an address is not one to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,13 +130,45 @@ fn host_of(authority: &str) -> Option<&str> {
     (port_ok && name_ok).then_some(host)
 }
 
-/// Whether a host is this machine.
+/// Whether a host is this machine, in any of the ways in which a browser or a system would read it so.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
-    let v4 = host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
-    v4 || host == "[::1]"
-        || host == "::1"
-        || host.eq_ignore_ascii_case("localhost")
-        || host.to_ascii_lowercase().ends_with(".localhost")
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_own = |ip: Ipv4Addr| ip.is_loopback() || ip.is_unspecified();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    if let Ok(ip) = bare.parse::<Ipv6Addr>() {
+        // `::1` is also IPv4-compatible, as 0.0.0.1.
+        return ip.is_loopback() || ip.is_unspecified() || ip.to_ipv4().is_some_and(is_own);
+    }
+    host == "localhost" || host.ends_with(".localhost") || ipv4(&host).is_some_and(is_own)
+}
+
+/// An IPv4 address as the URL standard reads it: one to four parts, the last of which takes up the rest, each decimal,
+/// octal (`0…`) or hexadecimal (`0x…`). `127.1` and `2130706433` are 127.0.0.1.
+fn ipv4(host: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u64> = host.split('.').map(ipv4_part).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 255) || *last >= 256_u64.pow(4 - first.len() as u32)
+    {
+        return None;
+    }
+    let mut address = *last;
+    for (n, part) in first.iter().enumerate() {
+        address += part << (8 * (3 - n));
+    }
+    u32::try_from(address).ok().map(Ipv4Addr::from)
+}
+
+fn ipv4_part(part: &str) -> Option<u64> {
+    let (digits, radix) = match part.strip_prefix("0x") {
+        Some(hex) => (hex, 16),
+        None if part.len() > 1 && part.starts_with('0') => (&part[1..], 8),
+        None => (part, 10),
+    };
+    match digits {
+        "" if radix == 16 => Some(0),
+        _ if digits.bytes().all(|b| b.is_ascii_alphanumeric()) => u64::from_str_radix(digits, radix).ok(),
+        _ => None,
+    }
 }
 
 /// Whether an address points at this machine.
@@ -177,6 +212,20 @@ mod tests {
             "http://localhost:2583",
             "https://127.0.0.1",
             "https://localhost",
+            "https://LOCALHOST.",
+            "https://app.localhost",
+            "https://127.1",
+            "https://127.0.1",
+            "https://2130706433",
+            "https://0x7f.1",
+            "https://0177.0.0.01",
+            "https://127.0.0.1.",
+            "https://0",
+            "https://[::1]",
+            "https://[::]",
+            "https://[0:0:0:0:0:0:0:1]",
+            "https://[::ffff:127.0.0.1]",
+            "https://[::ffff:7f00:1]",
             "ftp://pds.example",
             "pds.example",
             "https://",
@@ -191,6 +240,10 @@ mod tests {
             "javascript:alert(1)",
         ] {
             assert!(origin(refused, Reach::World).is_err(), "{refused:?} must be refused");
+        }
+        for fine in ["https://127.example", "https://1.2.3.4", "https://[2001:db8::1]", "https://0x.example"]
+        {
+            assert_eq!(origin(fine, Reach::World).as_deref(), Ok(fine));
         }
         assert!(
             origin("http://pds.example", Reach::Local).is_err(),

@@ -6,7 +6,7 @@ use sheaf_core::{
     replica::{Fetch, FetchFailure, FetchWhat, RateLimits, Swap, WriteAction, WriteFailure, WriteReceipt},
     time::Timestamp,
 };
-use sheaf_repo::{cid::Cid, did::Did, tid::Tid};
+use sheaf_repo::{cid, did::Did, tid::Tid};
 
 use super::{
     http::{Http, HttpError, MAX_CAR, Request, Response},
@@ -34,10 +34,14 @@ pub async fn fetch(http: &Http, fetch: &Fetch) -> Result<Vec<u8>, FetchFailure> 
             xrpc::url(&fetch.pds, "com.atproto.sync.getRecord", parameters)
         }
         FetchWhat::Blocks { cids } => {
-            let cids: Vec<String> = cids.iter().map(ToString::to_string).collect();
+            let cids: Vec<String> = cids.iter().map(cid::text).collect();
             let parameters =
                 std::iter::once(("did", did)).chain(cids.iter().map(|cid| ("cids", cid.as_str())));
             xrpc::url(&fetch.pds, "com.atproto.sync.getBlocks", parameters)
+        }
+        FetchWhat::Blob { cid } => {
+            let cid = cid::text(cid);
+            xrpc::url(&fetch.pds, "com.atproto.sync.getBlob", [("did", did), ("cid", cid.as_str())])
         }
     };
     let response = http.get(Request::get(url).limit(MAX_CAR)).await.map_err(unfetched)?;
@@ -100,9 +104,37 @@ pub async fn write(
             match swap {
                 None => {}
                 Some(Swap::Absent) => body["swapRecord"] = serde_json::Value::Null,
-                Some(Swap::Cid(cid)) => body["swapRecord"] = cid.to_string().into(),
+                Some(Swap::Cid(cid)) => body["swapRecord"] = cid::text(cid).into(),
             }
             ("com.atproto.repo.putRecord", body)
+        }
+        WriteAction::PutWithBlob { collection, rkey, record, field, media_type, bytes } => {
+            let reference = match upload_blob(account, media_type, bytes).await {
+                Ok(reference) => reference,
+                Err((failure, limits)) => return (Err(failure), limits),
+            };
+            let mut record = record.clone();
+            record[*field] = reference;
+            let body = serde_json::json!({
+                "repo": repo, "collection": collection, "rkey": rkey, "validate": false, "record": record,
+            });
+            ("com.atproto.repo.putRecord", body)
+        }
+        WriteAction::Fold { collection, rkey, record, delete, head } => {
+            let update = serde_json::json!({
+                "$type": "com.atproto.repo.applyWrites#update",
+                "collection": collection, "rkey": rkey, "value": record,
+            });
+            let delete = delete.iter().map(|rkey| {
+                serde_json::json!({
+                    "$type": "com.atproto.repo.applyWrites#delete", "collection": collection, "rkey": rkey,
+                })
+            });
+            let writes: Vec<serde_json::Value> = std::iter::once(update).chain(delete).collect();
+            let body = serde_json::json!({
+                "repo": repo, "validate": false, "writes": writes, "swapCommit": cid::text(head),
+            });
+            ("com.atproto.repo.applyWrites", body)
         }
     };
     let request = Request::post_json(xrpc::url(&account.pds(), method, []), &body);
@@ -113,6 +145,29 @@ pub async fn write(
         }
         Err(error) => (Err(unwritten(error)), None),
     }
+}
+
+/// Uploads a blob and gives the reference to it that a record holds.
+async fn upload_blob(
+    account: &dyn Authed,
+    media_type: &str,
+    bytes: &[u8],
+) -> Result<serde_json::Value, (WriteFailure, Option<RateLimits>)> {
+    #[derive(Deserialize)]
+    struct Body {
+        blob: serde_json::Value,
+    }
+    let url = xrpc::url(&account.pds(), "com.atproto.repo.uploadBlob", []);
+    let response = account
+        .send(Request::post_bytes(url, media_type, bytes.to_vec()))
+        .await
+        .map_err(|e| (unwritten(e), None))?;
+    let now = platform::now();
+    if !response.is_success() {
+        return Err((refused_write(&response, now), None));
+    }
+    let body: Body = xrpc::parse(&response).map_err(|e| (WriteFailure::Malformed(e), None))?;
+    Ok(body.blob)
 }
 
 fn read_receipt(response: &Response, now: Timestamp) -> Result<WriteReceipt, WriteFailure> {
@@ -129,7 +184,7 @@ fn read_receipt(response: &Response, now: Timestamp) -> Result<WriteReceipt, Wri
         return Err(refused_write(response, now));
     }
     let body: Body = xrpc::parse(response).map_err(WriteFailure::Malformed)?;
-    let cid = body.cid.map(|cid| cid.parse::<Cid>()).transpose();
+    let cid = body.cid.map(|cid| cid::parse(&cid)).transpose();
     let cid = cid.map_err(|_| WriteFailure::Malformed("it named no valid CID".into()))?;
     // The revision is a convenience: what core trusts it reads from the repo itself.
     let rev = body.commit.and_then(|commit| commit.rev.parse::<Tid>().ok());

@@ -4,12 +4,24 @@ use std::{future::Future, time::Duration};
 
 use js_sys::{Function, Promise, Reflect};
 use sheaf_core::time::Timestamp;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
-pub(super) fn now() -> Timestamp {
-    let millis = js_sys::Date::now();
-    Timestamp::from_micros((millis.max(0.0) * 1000.0) as u64)
+use super::clock::Clocks;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds since the page was opened.
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+}
+
+pub(super) fn clocks() -> Clocks {
+    let millis = js_sys::Date::now().max(0.0);
+    Clocks {
+        wall: Timestamp::from_micros((millis * 1000.0) as u64),
+        running: Duration::try_from_secs_f64(performance_now() / 1000.0).unwrap_or_default(),
+    }
 }
 
 /// Clears its timer when dropped, so that a time-out that was not needed costs nothing later.

@@ -14,6 +14,8 @@ mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 
+mod clock;
+
 #[cfg(target_arch = "wasm32")]
 use browser as imp;
 #[cfg(not(target_arch = "wasm32"))]
@@ -22,9 +24,10 @@ use native as imp;
 /// A boxed future that stays on its thread, which is all this crate ever needs.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// The device's wall clock.
+/// The device's time. It never goes back while the program runs, whatever becomes of the wall clock: everything that waits
+/// for a time would wait too long.
 pub fn now() -> Timestamp {
-    imp::now()
+    clock::now(imp::clocks())
 }
 
 /// Waits for at least `duration`.

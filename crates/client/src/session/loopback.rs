@@ -1,7 +1,11 @@
 //! The port of this machine that a server's sign-in page sends the browser back to: one request, and that is all.
+//!
+//! Any page in any browser on this machine can send requests here, so only the answer counts that names the sign-in under
+//! way; and browsers open connections they say nothing on, so nobody waits for anybody else's.
 
 use std::{io, time::Duration};
 
+use futures_util::{FutureExt, StreamExt, select_biased, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -13,6 +17,9 @@ use crate::platform;
 const MAX_REQUEST: usize = 8 * 1024;
 /// How long one connection may take to say what it wants.
 const SAYING: Duration = Duration::from_secs(10);
+
+/// More connections than a browser opens. Further ones wait.
+const AT_ONCE: usize = 32;
 
 const DONE: &str =
     "<!doctype html><meta charset=utf-8><title>Sheaf</title><p>You are signed in. You can close this window.";
@@ -27,8 +34,9 @@ pub(super) struct Loopback {
 /// What the server's page sent along.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    pub(super) code: String,
-    pub(super) state: Option<String>,
+    /// The code, or why there is none, in the server's words.
+    pub(super) code: Result<String, String>,
+    state: Option<String>,
     pub(super) issuer: Option<String>,
 }
 
@@ -44,19 +52,28 @@ impl Loopback {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
-    /// Waits for the answer; other requests, such as a browser's for an icon, are turned away.
-    pub(super) async fn answer(&self) -> Result<Answer, String> {
+    /// Waits for the answer to the sign-in of this name. Whatever else is asked is turned away.
+    pub(super) async fn answer(&self, state: &str) -> io::Result<Answer> {
+        let mut connections = FuturesUnordered::new();
         loop {
-            let (stream, _) = self.listener.accept().await.map_err(|e| e.to_string())?;
-            if let Ok(Ok(Some(answer))) = platform::within(SAYING, one(stream)).await {
-                return answer;
-            }
+            let room = connections.len() < AT_ONCE;
+            let accept =
+                async { if room { self.listener.accept().await } else { std::future::pending().await } };
+            let stream = select_biased! {
+                served = connections.select_next_some() => match served {
+                    Ok(Ok(Some(answer))) => return Ok(answer),
+                    // Said nothing, too slowly, or something else.
+                    Ok(_) | Err(platform::Elapsed) => continue,
+                },
+                accepted = accept.fuse() => accepted?.0,
+            };
+            connections.push(platform::within(SAYING, one(stream, state)));
         }
     }
 }
 
 /// Serves one connection; `None` where it was not the answer.
-async fn one(mut stream: TcpStream) -> io::Result<Option<Result<Answer, String>>> {
+async fn one(mut stream: TcpStream, state: &str) -> io::Result<Option<Answer>> {
     let mut request = Vec::new();
     while !request.contains(&b'\n') && request.len() < MAX_REQUEST {
         let mut piece = [0; 1024];
@@ -65,11 +82,11 @@ async fn one(mut stream: TcpStream) -> io::Result<Option<Result<Answer, String>>
             read => request.extend_from_slice(&piece[..read]),
         }
     }
-    let answer = read_request(&request);
+    let answer = read_request(&request).filter(|answer| answer.state.as_deref() == Some(state));
     let (status, page) = match &answer {
         None => ("404 Not Found", ""),
-        Some(Ok(_)) => ("200 OK", DONE),
-        Some(Err(_)) => ("200 OK", FAILED),
+        Some(Answer { code: Ok(_), .. }) => ("200 OK", DONE),
+        Some(Answer { code: Err(_), .. }) => ("200 OK", FAILED),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -81,7 +98,7 @@ async fn one(mut stream: TcpStream) -> io::Result<Option<Result<Answer, String>>
     Ok(answer)
 }
 
-fn read_request(request: &[u8]) -> Option<Result<Answer, String>> {
+fn read_request(request: &[u8]) -> Option<Answer> {
     let line = std::str::from_utf8(request.split(|byte| *byte == b'\r').next()?).ok()?;
     let query = line.strip_prefix("GET /?")?.split(' ').next()?;
     let pairs: Vec<(&str, String)> = query
@@ -90,11 +107,12 @@ fn read_request(request: &[u8]) -> Option<Result<Answer, String>> {
         .map(|(name, value)| (name, decoded(value)))
         .collect();
     let value = |name| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
-    match (value("code"), value("error_description").or_else(|| value("error"))) {
-        (Some(code), _) => Some(Ok(Answer { code, state: value("state"), issuer: value("iss") })),
-        (None, Some(error)) => Some(Err(error.chars().filter(|c| !c.is_control()).take(200).collect())),
-        (None, None) => None,
-    }
+    let code = match (value("code"), value("error_description").or_else(|| value("error"))) {
+        (Some(code), _) => Ok(code),
+        (None, Some(error)) => Err(error.chars().filter(|c| !c.is_control()).take(200).collect()),
+        (None, None) => return None,
+    };
+    Some(Answer { code, state: value("state"), issuer: value("iss") })
 }
 
 /// Undoes percent-encoding; what is not UTF-8 becomes replacement characters and will not fit anything.
@@ -125,17 +143,16 @@ mod tests {
     #[test]
     fn the_answer_is_read_and_nothing_else_is_taken_for_it() {
         let read = |line: &str| read_request(format!("{line}\r\nHost: x\r\n\r\n").as_bytes());
-        let answer =
-            read("GET /?iss=http%3A%2F%2Flocalhost%3A1&state=a+b&code=cod-1 HTTP/1.1").unwrap().unwrap();
+        let answer = read("GET /?iss=http%3A%2F%2Flocalhost%3A1&state=a+b&code=cod-1 HTTP/1.1").unwrap();
         let expected = Answer {
-            code: "cod-1".into(),
+            code: Ok("cod-1".into()),
             state: Some("a b".into()),
             issuer: Some("http://localhost:1".into()),
         };
         assert_eq!(answer, expected);
-        let denied =
-            read("GET /?error=access_denied&error_description=The%20user%20said%20no HTTP/1.1").unwrap();
-        assert_eq!(denied, Err("The user said no".into()));
+        let denied = "GET /?state=s&error=access_denied&error_description=The%20user%20said%20no HTTP/1.1";
+        let expected = Answer { code: Err("The user said no".into()), state: Some("s".into()), issuer: None };
+        assert_eq!(read(denied), Some(expected));
         for other in [
             "GET /favicon.ico HTTP/1.1",
             "GET / HTTP/1.1",
@@ -160,13 +177,21 @@ mod tests {
                 stream.read_to_string(&mut page).await.unwrap();
                 page
             };
+            // A connection that says nothing, as browsers open them in advance.
+            let _idle = TcpStream::connect(("127.0.0.1", loopback.port)).await.unwrap();
             let browser = async {
                 assert!(ask("/favicon.ico").await.starts_with("HTTP/1.1 404"));
-                ask("/?code=c").await
+                // Another page of this machine guesses.
+                assert!(ask("/?code=theirs").await.starts_with("HTTP/1.1 404"));
+                assert!(ask("/?code=theirs&state=other").await.starts_with("HTTP/1.1 404"));
+                assert!(ask("/?error=access_denied").await.starts_with("HTTP/1.1 404"));
+                ask("/?code=c&state=mine").await
             };
-            let (page, answer) = tokio::join!(browser, loopback.answer());
+            let all = async { tokio::join!(browser, loopback.answer("mine")) };
+            let (page, answer) =
+                platform::within(SAYING / 2, all).await.expect("nobody waits for the idle one");
             assert!(page.ends_with(DONE), "{page}");
-            assert_eq!(answer.unwrap().code, "c");
+            assert_eq!(answer.unwrap().code.as_deref(), Ok("c"));
         });
     }
 }

@@ -13,11 +13,15 @@ use crate::{
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
+mod calm;
+#[cfg(not(target_arch = "wasm32"))]
 mod loopback;
 #[cfg(not(target_arch = "wasm32"))]
 mod oauth;
 #[cfg(not(target_arch = "wasm32"))]
 mod password;
+#[cfg(not(target_arch = "wasm32"))]
+mod renewing;
 #[cfg(not(target_arch = "wasm32"))]
 mod saved;
 #[cfg(not(target_arch = "wasm32"))]
@@ -25,6 +29,8 @@ mod signing_in;
 
 #[cfg(target_arch = "wasm32")]
 pub use browser::Browser;
+#[cfg(not(target_arch = "wasm32"))]
+pub use calm::hush_expected_panics;
 #[cfg(not(target_arch = "wasm32"))]
 pub use oauth::OAuth;
 #[cfg(not(target_arch = "wasm32"))]
@@ -47,6 +53,12 @@ pub trait Authed {
 
     /// Sends a request in the account's name, renewing the session if that is what it takes.
     fn send(&self, request: Request) -> LocalFuture<'_, Result<Response, AuthedError>>;
+
+    /// Waits until a renewal of the session that is under way has ended, if there is one. A program that ends in the middle
+    /// of one may lose the session: the server has given new tokens by then, and nobody has kept them.
+    fn renewed(&self) -> LocalFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Why an authenticated request got no answer.

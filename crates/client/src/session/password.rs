@@ -6,7 +6,10 @@ use futures_util::lock::Mutex;
 use serde::Deserialize;
 use sheaf_repo::did::Did;
 
-use super::{Authed, AuthedError, Saved, SessionStore, SignInError, Tokens};
+use super::{
+    Authed, AuthedError, Saved, SessionStore, SignInError, Tokens,
+    renewing::{self, Renewals},
+};
 use crate::{
     config::NetworkConfig,
     net::{
@@ -14,22 +17,25 @@ use crate::{
         identity::Directory,
         xrpc::{self, Refusal},
     },
-    platform::LocalFuture,
+    platform::{self, LocalFuture},
 };
 
 /// A session by app password.
-pub struct Password {
+pub struct Password(Rc<Inner>);
+
+struct Inner {
     http: Http,
     did: Did,
     store: Rc<dyn SessionStore>,
     session: RefCell<Saved>,
+    renewals: Rc<Renewals>,
     /// Held by the one that refreshes; the others wait and use what it got.
     refreshing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.session.borrow().fmt(f)
+        self.0.session.borrow().fmt(f)
     }
 }
 
@@ -94,9 +100,12 @@ impl Password {
     }
 
     fn over(http: Http, did: Did, store: Rc<dyn SessionStore>, session: Saved) -> Self {
-        Self { http, did, store, session: RefCell::new(session), refreshing: Mutex::new(()) }
+        let (session, renewals, refreshing) = (RefCell::new(session), Rc::default(), Mutex::new(()));
+        Self(Rc::new(Inner { http, did, store, session, renewals, refreshing }))
     }
+}
 
+impl Inner {
     fn access(&self) -> String {
         pair(&self.session.borrow()).0
     }
@@ -105,23 +114,25 @@ impl Password {
         self.http.send(request.clone().header("authorization", format!("Bearer {access}"))).await
     }
 
-    async fn send_renewing(&self, request: Request) -> Result<Response, AuthedError> {
+    async fn send_renewing(self: Rc<Self>, request: Request) -> Result<Response, AuthedError> {
         let access = self.access();
         let response = self.send_once(&request, &access).await?;
         if !is_expired(&response) {
             return Ok(response);
         }
-        self.refresh(&access).await?;
+        let renewal = self.renewals.to_the_end(self.clone().refresh(access));
+        platform::within(request.timeout, renewal).await.map_err(|_| HttpError::TimedOut)??;
         let response = self.send_once(&request, &self.access()).await?;
         if is_expired(&response) { Err(AuthedError::SignInAgain) } else { Ok(response) }
     }
 
     /// Gets a new pair of tokens, unless somebody else has since `stale` was in use.
-    async fn refresh(&self, stale: &str) -> Result<(), AuthedError> {
+    async fn refresh(self: Rc<Self>, stale: String) -> Result<(), AuthedError> {
         let _one_at_a_time = self.refreshing.lock().await;
         if self.access() != stale {
             return Ok(());
         }
+        let _alone = renewing::alone(&*self.store).await?;
         // Another process with the same session may have been quicker: a refresh token counts once.
         if let Ok(Some(saved)) = self.store.load()
             && saved.did == self.did.as_str()
@@ -153,7 +164,7 @@ impl Password {
         let granted: Granted = xrpc::parse(&response).map_err(HttpError::Interrupted)?;
         let mut session = self.session.borrow_mut();
         session.tokens = Tokens::Password { access: granted.access_jwt, refresh: granted.refresh_jwt };
-        if let Err(error) = self.store.save(&session) {
+        if let Err(error) = self.store.renew(&session) {
             // The session works for this run; the next will have to sign in.
             tracing::warn!(%error, "the renewed session cannot be kept");
         }
@@ -191,18 +202,22 @@ fn is_expired(response: &Response) -> bool {
 
 impl Authed for Password {
     fn did(&self) -> &Did {
-        &self.did
+        &self.0.did
     }
 
     fn handle(&self) -> Option<String> {
-        self.session.borrow().handle.clone()
+        self.0.session.borrow().handle.clone()
     }
 
     fn pds(&self) -> String {
-        self.session.borrow().pds.clone()
+        self.0.session.borrow().pds.clone()
     }
 
     fn send(&self, request: Request) -> LocalFuture<'_, Result<Response, AuthedError>> {
-        Box::pin(self.send_renewing(request))
+        Box::pin(self.0.clone().send_renewing(request))
+    }
+
+    fn renewed(&self) -> LocalFuture<'_, ()> {
+        Box::pin(self.0.renewals.ended())
     }
 }

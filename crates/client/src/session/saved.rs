@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::slots::{Held, MemoryLocks};
+
 /// A session as it is kept. Holds secrets: `Debug` hides them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,11 +100,31 @@ pub trait SessionStore {
     /// # Errors
     /// [`SessionStoreError`] when it cannot be removed.
     fn clear(&self) -> Result<(), SessionStoreError>;
+
+    /// Takes the right to renew the session, if nobody else has it; never waits. Dropping what is returned lets go of it.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`] when it cannot be told who has it.
+    fn try_lock(&self) -> Result<Option<Box<dyn Held>>, SessionStoreError>;
+
+    /// Keeps renewed tokens, unless somebody has signed out or in meanwhile.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`] when the session cannot be read or written.
+    fn renew(&self, session: &Saved) -> Result<(), SessionStoreError> {
+        match self.load()? {
+            Some(before) if before.did == session.did => self.save(session),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Keeps a session for as long as the program runs.
 #[derive(Default)]
-pub struct MemorySessions(RefCell<Option<Saved>>);
+pub struct MemorySessions {
+    session: RefCell<Option<Saved>>,
+    locks: MemoryLocks,
+}
 
 impl MemorySessions {
     /// No session.
@@ -113,17 +135,21 @@ impl MemorySessions {
 
 impl SessionStore for MemorySessions {
     fn load(&self) -> Result<Option<Saved>, SessionStoreError> {
-        Ok(self.0.borrow().clone())
+        Ok(self.session.borrow().clone())
     }
 
     fn save(&self, session: &Saved) -> Result<(), SessionStoreError> {
-        *self.0.borrow_mut() = Some(session.clone());
+        *self.session.borrow_mut() = Some(session.clone());
         Ok(())
     }
 
     fn clear(&self) -> Result<(), SessionStoreError> {
-        *self.0.borrow_mut() = None;
+        *self.session.borrow_mut() = None;
         Ok(())
+    }
+
+    fn try_lock(&self) -> Result<Option<Box<dyn Held>>, SessionStoreError> {
+        Ok(self.locks.take("session"))
     }
 }
 
@@ -186,7 +212,27 @@ impl SessionStore for FileSessions {
             _ => Ok(()),
         }
     }
+
+    fn try_lock(&self) -> Result<Option<Box<dyn Held>>, SessionStoreError> {
+        // A file of its own: the session's is replaced, and with it what was locked. It only comes to be where a session is.
+        let mut name = self.0.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let file = fs::OpenOptions::new().create(true).append(true).open(self.0.with_file_name(name));
+        let file = file.map_err(|error| self.at(error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(HeldFile { _file: file }))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(self.at(error)),
+        }
+    }
 }
+
+struct HeldFile {
+    /// Unlocked when closed.
+    _file: fs::File,
+}
+
+impl Held for HeldFile {}
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +269,29 @@ mod tests {
         sessions.clear().unwrap();
         sessions.clear().unwrap();
         assert!(sessions.load().unwrap().is_none());
+    }
+
+    #[test]
+    fn one_program_at_a_time_renews_and_none_brings_back_what_was_signed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("session.json");
+        let (mine, theirs) = (FileSessions::new(&path), FileSessions::new(&path));
+        mine.save(&session()).unwrap();
+        let held = mine.try_lock().unwrap().expect("nobody has it");
+        assert!(theirs.try_lock().unwrap().is_none());
+        drop(held);
+        assert!(theirs.try_lock().unwrap().is_some());
+
+        let renewed = Saved { handle: None, ..session() };
+        mine.renew(&renewed).unwrap();
+        assert_eq!(theirs.load().unwrap(), Some(renewed.clone()));
+        let somebody = Saved { did: "did:web:bob.example".into(), ..session() };
+        theirs.save(&somebody).unwrap();
+        mine.renew(&renewed).unwrap();
+        assert_eq!(theirs.load().unwrap(), Some(somebody));
+        theirs.clear().unwrap();
+        mine.renew(&renewed).unwrap();
+        assert_eq!(theirs.load().unwrap(), None);
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Replica ids, reused rather than multiplied.
 //!
 //! Each tab or process that has a document open is a replica of its own, so that two of them never write the same
-//! record. A device keeps its replica ids in numbered slots per account and document; a slot is locked for as long as
-//! its replica is open, and whoever opens the document next takes the first free one. Ids whose slots are free are handed
-//! to core for adoption: a replica publishes what its closed neighbours could not.
+//! record. A device keeps the replica ids of an account and document in its store, each under a key that is also the name
+//! of a lock; the lock is held for as long as a replica of that id is open. Whoever opens the document takes a free id, one
+//! with unpublished edits first, and hands core those other free ids for adoption that have some, too: a replica
+//! publishes what its closed neighbours could not. Free ids with nothing left are left to the next tab.
 
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
-use sheaf_core::{client_id::ReplicaId, document_uri::DocumentUri, replica::StoreOp};
+use sheaf_core::{
+    client_id::ReplicaId,
+    document_uri::DocumentUri,
+    replica::{LeftBehind, Leftover, Replica, StoreOp},
+};
 use sheaf_repo::did::Did;
 
 use crate::{
@@ -44,7 +49,7 @@ impl MemoryLocks {
         Self::default()
     }
 
-    fn take(&self, name: &str) -> Option<Box<dyn Held>> {
+    pub(crate) fn take(&self, name: &str) -> Option<Box<dyn Held>> {
         let free = self.0.borrow_mut().insert(name.to_owned());
         free.then(|| Box::new(HeldInMemory { locks: self.clone(), name: name.to_owned() }) as Box<dyn Held>)
     }
@@ -73,63 +78,94 @@ impl Drop for HeldInMemory {
 /// A replica id of one's own for as long as this lives.
 pub(crate) struct Slot {
     pub(crate) replica: ReplicaId,
-    /// Ids of free slots, whose unpublished changes may be taken along. Their locks are held too, so that only one
-    /// replica adopts them.
+    /// Free ids with unpublished edits, which may be taken along. Their locks are held too, so that only one replica
+    /// adopts them.
     pub(crate) adopted: Vec<ReplicaId>,
     _held: Vec<Box<dyn Held>>,
 }
 
-/// More replicas of one account than anyone opens on one device; from here on ids are not kept.
-const MAX_SLOTS: usize = 64;
 /// The length of a fresh replica id: 40 random bits are plenty among one account's replicas of one document.
 const REPLICA_LEN: usize = 8;
 
-fn prefix(account: &Did, document: &DocumentUri) -> String {
+pub(crate) fn prefix(account: &Did, document: &DocumentUri) -> String {
     format!("slot/{account}/{document}/")
 }
 
-/// Takes the first free slot of this account in this document, making a new one if all are in use.
+/// Takes a free replica id of this account in this document, making a new one if all are in use.
 pub(crate) async fn take(
     store: &dyn Store,
     locks: &dyn Locks,
     account: &Did,
     document: &DocumentUri,
 ) -> Result<Slot, StoreError> {
-    let prefix = prefix(account, document);
-    let known = store.scan(&prefix).await?;
-    let known = known.iter().filter_map(|(key, id)| {
-        Some((
-            key.strip_prefix(&prefix)?.parse::<usize>().ok()?,
-            ReplicaId::parse(std::str::from_utf8(id).ok()?).ok()?,
-        ))
-    });
-    let mut free = Vec::new();
-    let mut used = BTreeSet::new();
-    for (number, replica) in known {
-        used.insert(number);
-        if let Some(held) = locks.try_lock(&format!("{prefix}{number}")).await {
-            free.push((replica, held));
+    let known = known(store, account, document).await?;
+    let left = left_behind(store, document).await?.replicas;
+    let leftover = |replica: &ReplicaId| left.get(replica).copied().unwrap_or_default();
+    let (waiting, done): (Vec<_>, Vec<_>) =
+        known.into_iter().partition(|(_, replica)| leftover(replica).unpublished() > 0);
+    let (mut mine, mut adopted, mut held) = (None, Vec::new(), Vec::new());
+    for (key, replica) in waiting.into_iter().chain(done) {
+        let Leftover { is_damaged, .. } = leftover(&replica);
+        let is_waiting = leftover(&replica).unpublished() > 0;
+        // Nobody goes on under an id whose edits cannot be read: they are kept as they are.
+        let is_mine = mine.is_none() && !is_damaged;
+        if (is_mine || is_waiting)
+            && let Some(lock) = locks.try_lock(&key).await
+        {
+            held.push(lock);
+            if is_mine { mine = Some(replica) } else { adopted.push(replica) }
         }
     }
-    if !free.is_empty() {
-        let (ids, held): (Vec<_>, Vec<_>) = free.into_iter().unzip();
-        let mut ids = ids.into_iter();
-        let replica = ids.next().expect("there is a free slot");
-        return Ok(Slot { replica, adopted: ids.collect(), _held: held });
+    if let Some(replica) = mine {
+        return Ok(Slot { replica, adopted, _held: held });
     }
     let replica = fresh();
-    for number in (0..MAX_SLOTS).filter(|number| !used.contains(number)) {
-        let key = format!("{prefix}{number}");
-        // Another tab may be making the same slot at this moment; the lock decides.
-        let Some(held) = locks.try_lock(&key).await else { continue };
-        if store.get(&key).await?.is_some() {
-            continue;
-        }
-        store.write(vec![StoreOp::Put { key, value: replica.as_str().into() }]).await?;
-        return Ok(Slot { replica, adopted: vec![], _held: vec![held] });
+    let key = format!("{}{replica}", prefix(account, document));
+    let lock = locks.try_lock(&key).await;
+    if lock.is_none() {
+        tracing::warn!(%document, "there are no locks here; this replica id is taken up again once there are");
     }
-    tracing::warn!(%document, "every replica slot is in use; this one will not be reused");
-    Ok(Slot { replica, adopted: vec![], _held: vec![] })
+    // Kept even so: what this replica cannot publish is not to be forgotten.
+    store.write(vec![StoreOp::Put { key, value: replica.as_str().into() }]).await?;
+    held.extend(lock);
+    Ok(Slot { replica, adopted, _held: held })
+}
+
+/// The ids this account has used in this document, with the keys they are kept under.
+async fn known(
+    store: &dyn Store,
+    account: &Did,
+    document: &DocumentUri,
+) -> Result<Vec<(String, ReplicaId)>, StoreError> {
+    let stored = store.scan(&prefix(account, document)).await?;
+    let id = |id: Vec<u8>| ReplicaId::parse(std::str::from_utf8(&id).ok()?).ok();
+    Ok(stored.into_iter().filter_map(|(key, value)| Some((key, id(value)?))).collect())
+}
+
+/// What is in the store of a document and nowhere else.
+pub(crate) async fn left_behind(store: &dyn Store, document: &DocumentUri) -> Result<LeftBehind, StoreError> {
+    let mut stored = Vec::new();
+    for prefix in Replica::left_behind_prefixes(document) {
+        stored.extend(store.scan(&prefix).await?);
+    }
+    Ok(Replica::left_behind(document, stored))
+}
+
+/// Every lock of a document, so that nobody opens it or has it open; `None` where somebody has.
+pub(crate) async fn close_off(
+    store: &dyn Store,
+    locks: &dyn Locks,
+    account: &Did,
+    document: &DocumentUri,
+) -> Result<Option<Vec<Box<dyn Held>>>, StoreError> {
+    let mut held = Vec::new();
+    for (key, _) in known(store, account, document).await? {
+        match locks.try_lock(&key).await {
+            Some(lock) => held.push(lock),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(held))
 }
 
 /// A replica id nobody has.
@@ -141,48 +177,4 @@ fn fresh() -> ReplicaId {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-    use crate::store::Memory;
-
-    fn take_now(store: &Memory, locks: &MemoryLocks) -> Slot {
-        let account = "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap();
-        let document =
-            "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/dev.sheaf.document/3jzfcijpj2z2a".parse().unwrap();
-        take(store, locks, &account, &document).now_or_never().expect("memory does not wait").unwrap()
-    }
-
-    #[test]
-    fn two_open_replicas_have_two_ids() {
-        let (store, locks) = (Memory::new(), MemoryLocks::new());
-        let (one, two) = (take_now(&store, &locks), take_now(&store, &locks));
-        assert_ne!(one.replica, two.replica);
-        assert!(one.adopted.is_empty() && two.adopted.is_empty());
-    }
-
-    #[test]
-    fn a_closed_replica_is_taken_up_again() {
-        let (store, locks) = (Memory::new(), MemoryLocks::new());
-        let first = take_now(&store, &locks).replica;
-        for _ in 0..5 {
-            assert_eq!(take_now(&store, &locks).replica, first, "ids are reused rather than multiplied");
-        }
-    }
-
-    #[test]
-    fn closed_neighbours_are_adopted_once() {
-        let (store, locks) = (Memory::new(), MemoryLocks::new());
-        let (one, two, three) =
-            (take_now(&store, &locks), take_now(&store, &locks), take_now(&store, &locks));
-        let (id_one, id_two) = (one.replica.clone(), two.replica.clone());
-        drop((one, two));
-        let again = take_now(&store, &locks);
-        assert_eq!((&again.replica, &again.adopted), (&id_one, &vec![id_two.clone()]));
-        let other = take_now(&store, &locks);
-        assert!(other.adopted.is_empty(), "what is adopted is not free");
-        assert_ne!(other.replica, id_two);
-        assert_ne!(other.replica, three.replica);
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The budget in the store: one part for each replica, so that no two writers share a key.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Quota, WriteBudget};
@@ -80,8 +82,7 @@ impl WriteBudget {
         }
         budget.others = Ledger::from_minutes(others);
         // Whatever the clock said when these were stored, nothing was spent later than now.
-        budget.latest = Timestamp::MAX;
-        budget.settle(now);
+        budget.set_clock(now, true, Duration::ZERO);
         if !budget.warnings.is_empty() {
             for quota in [&mut budget.hour, &mut budget.day] {
                 let assumed = quota.limit / 5 * 3;

@@ -9,7 +9,9 @@
 //!   "still counts". `RateLimit-*` headers tell what other devices of the account have spent.
 //! * **It paces.** [`WriteBudget::interval`] is the flush window. It asks which constant pace could be kept up for ever from
 //!   here, knowing when each point spent comes back. While that pace is near what the quota gives anyway, the window is
-//!   500 ms; as it falls the window stretches smoothly, and it never falls further than it takes to go on for ever.
+//!   250 ms; as it falls the window stretches smoothly and it never falls further than it takes to go on for ever. It means
+//!   to use seven tenths of the hour's quota, so that ten busy hours make the day's and other devices have room; the rest is
+//!   used only where those are used up.
 //! * **It has an order.** Presence yields first, when half of a quota is used; text stops short of the last points, which
 //!   are for the document record: removing an editor must always be possible.
 //!
@@ -22,8 +24,8 @@
 //!
 //! let mut now = Timestamp::from_millis(1_795_401_000_000);
 //! let mut budget = WriteBudget::new("k3x9".parse().unwrap());
-//! assert_eq!(budget.interval(2), Duration::from_millis(500));
-//! for _ in 0..2_000 {
+//! assert_eq!(budget.interval(2), Duration::from_millis(250));
+//! for _ in 0..1_500 {
 //!     budget.spend(now, 2);
 //!     now = now.saturating_add(budget.interval(2));
 //! }
@@ -44,7 +46,9 @@ use crate::{client_id::ReplicaId, time::Timestamp};
 /// What an update, and so every `putRecord`, costs.
 pub const PUT_POINTS: u32 = 2;
 /// The flush window while there is plenty.
-pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(500);
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(250);
+/// The longest flush window for the sake of leaving a part of the quota to others.
+const MEANT_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest flush window. It takes other devices of the same account, or a smaller quota, to come near it.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -87,6 +91,8 @@ struct Quota {
     limit: u32,
     /// The usual limit.
     usual: u32,
+    /// What we mean to use of it while nobody is in need of the rest, in thousandths.
+    meant: u32,
     /// The pace, in thousandths of what the quota gives for ever, from which the flush window begins to stretch …
     knee: u32,
     /// … and at which it has stretched to just that pace.
@@ -101,6 +107,7 @@ impl Quota {
             length: Duration::from_secs(3_600),
             limit: 5_000,
             usual: 5_000,
+            meant: 700,
             knee: 850,
             floor: 400,
             foreign: None,
@@ -112,10 +119,16 @@ impl Quota {
             length: Duration::from_secs(86_400),
             limit: 35_000,
             usual: 35_000,
+            meant: 980,
             knee: 750,
             floor: 580,
             foreign: None,
         }
+    }
+
+    /// How much of the quota steady writing uses.
+    fn meant(&self) -> u32 {
+        u32::try_from(u64::from(self.limit) * u64::from(self.meant) / 1_000).expect("less than the limit")
     }
 
     /// How much of the quota writes of this priority may use.
@@ -172,13 +185,18 @@ impl WriteBudget {
             return;
         }
         let back = now < self.latest;
+        self.set_clock(now, back, self.latest.saturating_since(now));
+    }
+
+    /// It is now this time. A clock that went `back` by so much leaves as much to be waited for as there was.
+    fn set_clock(&mut self, now: Timestamp, back: bool, by: Duration) {
         self.latest = now;
         if let Some(until) = &mut self.blocked_until {
-            *until = (*until).min(now.saturating_add(LONGEST_THROTTLE));
+            *until = until.saturating_sub(by).min(now.saturating_add(LONGEST_THROTTLE));
         }
         let until_at_most = |quota: &mut Quota| {
             if let Some((_, until)) = &mut quota.foreign {
-                *until = (*until).min(now.saturating_add(quota.length));
+                *until = until.saturating_sub(by).min(now.saturating_add(quota.length));
             }
         };
         until_at_most(&mut self.hour);
@@ -222,22 +240,32 @@ impl WriteBudget {
     /// After a pause longer than that the next write leaves at once. The more has been spent, the longer the window; it
     /// does not look at [`WriteBudget::allowed_at`], which holds beside it.
     pub fn interval(&self, points: u32) -> Duration {
-        let of_quota = |quota: &Quota| {
-            let given = f64::from(quota.allowance(Priority::Segment)) / quota.length.as_secs_f64();
-            let lasting = self.lasting_pace(quota, points);
-            let shortest = SHORTEST_INTERVAL.as_secs_f64();
-            let knee = given * f64::from(quota.knee) / 1_000.0;
-            let floor = given * f64::from(quota.floor) / 1_000.0;
-            let points = f64::from(points);
-            if lasting <= floor {
-                return (points / lasting.max(f64::MIN_POSITIVE)).max(shortest);
-            }
+        let of = |allowances: [u32; 2]| {
+            let [hour, day] = allowances;
+            self.window(&self.hour, hour, points).max(self.window(&self.day, day, points))
+        };
+        // What others left over of what we mean to use may be nothing; there is still the rest of the quota.
+        let meant = of([self.hour.meant(), self.day.meant()]);
+        let whole = of([&self.hour, &self.day].map(|quota| quota.allowance(Priority::Segment)));
+        meant.min(whole.max(MEANT_INTERVAL))
+    }
+
+    /// The flush window by which this much of the quota lasts for ever.
+    fn window(&self, quota: &Quota, allowance: u32, points: u32) -> Duration {
+        let given = f64::from(allowance) / quota.length.as_secs_f64();
+        let lasting = self.lasting_pace(quota, allowance, points);
+        let shortest = SHORTEST_INTERVAL.as_secs_f64();
+        let knee = given * f64::from(quota.knee) / 1_000.0;
+        let floor = given * f64::from(quota.floor) / 1_000.0;
+        let points = f64::from(points);
+        let seconds = if lasting <= floor {
+            (points / lasting.max(f64::MIN_POSITIVE)).max(shortest)
+        } else {
             // Half-way from knee to floor is half-way by ratio, which a person perceives as even.
             let way = ((knee - lasting) / (knee - floor)).clamp(0.0, 1.0);
             let longest = (points / floor).max(shortest);
             shortest * (longest / shortest).powf(way)
         };
-        let seconds = of_quota(&self.hour).max(of_quota(&self.day));
         Duration::from_secs_f64(seconds.min(LONGEST_INTERVAL.as_secs_f64()))
     }
 
@@ -299,9 +327,9 @@ impl WriteBudget {
 
     /// The greatest constant pace, in points a second, that never runs into the end of this quota from here on, but for one
     /// write of this many points.
-    fn lasting_pace(&self, quota: &Quota, points: u32) -> f64 {
+    fn lasting_pace(&self, quota: &Quota, allowance: u32, points: u32) -> f64 {
         let one_write = f64::from(points);
-        let allowance = f64::from(quota.allowance(Priority::Segment));
+        let allowance = f64::from(allowance);
         let mut pace = allowance / quota.length.as_secs_f64();
         let returns: Vec<_> = self.returns(quota).into_iter().filter(|(at, _)| *at > self.latest).collect();
         let mut held: u32 = returns.iter().map(|(_, points)| points).sum();

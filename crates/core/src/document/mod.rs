@@ -28,6 +28,7 @@
 //! # Ok::<(), sheaf_core::text::SpliceError>(())
 //! ```
 
+mod compare;
 mod engine;
 mod order;
 mod pairs;
@@ -115,7 +116,28 @@ impl Document {
         Ok(document)
     }
 
-    /// The whole document as one canonical update, deleted text included, for the local store.
+    /// Reads a document that another program wrote with Yjs: its whole state as one v1 update (`encodeStateAsUpdate`), with
+    /// one plain text of any name in it, such as `codemirror` or `monaco`.
+    ///
+    /// Its authors are whoever that program says they are, so this is for reading its text, not for going on with it.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it is something else: formatted, with several texts, in the v2 format, or only a part.
+    ///
+    /// ```
+    /// use sheaf_core::document::Document;
+    /// // By client 7: "hi", in a text called "cm".
+    /// let update = [1, 1, 7, 0, 4, 1, 2, b'c', b'm', 2, b'h', b'i', 0];
+    /// assert_eq!(Document::from_yjs(&update)?.text(), "hi");
+    /// # Ok::<(), sheaf_core::door::Refusal>(())
+    /// ```
+    pub fn from_yjs(state: &[u8]) -> Result<Document, Refusal> {
+        let reader = ClientId::new(1).expect("1 is a client id");
+        Document::from_state(reader, &crate::door::adopt(state)?)
+    }
+
+    /// The whole document as one canonical update, deleted text included: for the local store, and for whoever
+    /// reads it with Yjs, as the text named `text`.
     pub fn encode_state(&self) -> Vec<u8> {
         canonical(&self.engine.encode_state()).expect("a document only holds what passed the door")
     }
@@ -180,6 +202,18 @@ impl Document {
     /// The next edit is undone on its own, however soon it follows.
     pub fn break_undo_group(&mut self) {
         self.undo.break_group();
+    }
+
+    /// Takes over what can be undone here from another document of the same client.
+    pub fn take_history(&mut self, other: &mut Document) {
+        debug_assert_eq!(self.client(), other.client(), "undo is of one's own edits");
+        self.undo = std::mem::take(&mut other.undo);
+    }
+
+    /// What makes this text that of another document with the same people's words: each difference by itself, so that
+    /// whatever a view has beside them stays where it is.
+    pub fn splices_to(&self, other: &Document) -> Vec<Splice> {
+        compare::splices(&self.engine, &other.engine)
     }
 
     fn step(&mut self, direction: Direction) -> Option<LocalChange> {

@@ -134,6 +134,11 @@ impl WaitingRoom {
         self.waiting.len()
     }
 
+    /// Whether something of this author waits.
+    pub fn holds_of(&self, author: ClientId) -> bool {
+        self.by_author.contains_key(&Some(author))
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

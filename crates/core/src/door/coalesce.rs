@@ -97,7 +97,8 @@ pub(super) fn join(parsed: &mut Parsed<'_>) {
 }
 
 fn goes_on(client: ClientId, before: &Piece<'_>, piece: &Piece<'_>) -> bool {
-    piece.origin == Some(Id { client, clock: piece.clock - 1 })
+    piece.clock == before.end()
+        && piece.origin == Some(Id { client, clock: piece.clock - 1 })
         && piece.right_origin == before.right_origin
         && matches!(
             (&before.content, &piece.content),

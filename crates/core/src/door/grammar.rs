@@ -83,9 +83,43 @@ pub(crate) struct Piece<'a> {
     pub(crate) content: Content<'a>,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
     pub(crate) fn end(&self) -> u32 {
         self.clock + self.len
+    }
+
+    /// What is before a clock, and what is from there on. A character that the cut would go through is all in the latter.
+    pub(crate) fn cut(self, client: ClientId, clock: u32) -> (Option<Piece<'a>>, Option<Piece<'a>>) {
+        if clock >= self.end() {
+            return (Some(self), None);
+        }
+        let keep = clock.saturating_sub(self.clock);
+        let (before, after, keep) = match &self.content {
+            Content::Deleted => (Content::Deleted, Content::Deleted, keep),
+            Content::Text(text) => {
+                let (mut units, mut at) = (0, 0);
+                for character in text.chars() {
+                    if units + character.len_utf16() as u32 > keep {
+                        break;
+                    }
+                    units += character.len_utf16() as u32;
+                    at += character.len_utf8();
+                }
+                let (before, after) = (text[..at].to_owned(), text[at..].to_owned());
+                (Content::Text(before.into()), Content::Text(after.into()), units)
+            }
+        };
+        if keep == 0 {
+            return (None, Some(self));
+        }
+        let rest = Piece {
+            clock: self.clock + keep,
+            len: self.len - keep,
+            origin: Some(Id { client, clock: self.clock + keep - 1 }),
+            right_origin: self.right_origin,
+            content: after,
+        };
+        (Some(Piece { len: keep, content: before, ..self }), Some(rest))
     }
 }
 
@@ -98,7 +132,15 @@ pub(crate) enum Content<'a> {
 /// Takes an update apart. Checks all but its order: [`encode`] puts that right, so an update is canonical when encoding
 /// what was read gives the same bytes.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, Refusal> {
-    let mut reader = Reader { rest: bytes };
+    parse_rooted(Reader { rest: bytes, root: Some(ROOT) })
+}
+
+/// The same of a document whose one root may have any name; [`encode`] gives it ours.
+pub(crate) fn parse_of_any_root(bytes: &[u8]) -> Result<Parsed<'_>, Refusal> {
+    parse_rooted(Reader { rest: bytes, root: None })
+}
+
+fn parse_rooted(mut reader: Reader<'_>) -> Result<Parsed<'_>, Refusal> {
     let section_count = reader.count(SMALLEST_SECTION)?;
     let mut clients: Vec<ClientRuns<'_>> = Vec::new();
     for _ in 0..section_count {
@@ -159,11 +201,8 @@ fn piece<'a>(reader: &mut Reader<'a>, info: u8, clock: u32) -> Result<Piece<'a>,
     }
     let origin = if info & HAS_ORIGIN != 0 { Some(reader.id()?) } else { None };
     let right_origin = if info & HAS_RIGHT_ORIGIN != 0 { Some(reader.id()?) } else { None };
-    if origin.is_none()
-        && right_origin.is_none()
-        && (reader.number()? != PARENT_IS_ROOT || reader.string()? != ROOT)
-    {
-        return Err(Refusal::ForeignParent);
+    if origin.is_none() && right_origin.is_none() {
+        reader.parent()?;
     }
     let (len, content) = if kind == TEXT {
         let text = reader.string()?;
@@ -199,6 +238,8 @@ fn advance(clock: u32, len: u32) -> Result<u32, Refusal> {
 /// Reads from the front of `rest`.
 struct Reader<'a> {
     rest: &'a [u8],
+    /// What the root is called, once that is known.
+    root: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
@@ -206,6 +247,14 @@ impl<'a> Reader<'a> {
         let (&first, rest) = self.rest.split_first().ok_or(Refusal::Truncated)?;
         self.rest = rest;
         Ok(first)
+    }
+
+    fn parent(&mut self) -> Result<(), Refusal> {
+        if self.number()? != PARENT_IS_ROOT {
+            return Err(Refusal::ForeignParent);
+        }
+        let name = self.string()?;
+        if *self.root.get_or_insert(name) == name { Ok(()) } else { Err(Refusal::ForeignParent) }
     }
 
     fn number(&mut self) -> Result<u64, Refusal> {

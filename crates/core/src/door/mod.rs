@@ -23,6 +23,7 @@
 //!
 //! [Yjs v1 update format]: https://github.com/yjs/yjs/blob/main/INTERNALS.md
 
+mod agreement;
 mod causality;
 mod coalesce;
 mod grammar;
@@ -35,9 +36,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::client_id::ClientId;
+pub(crate) use agreement::agree;
 pub(crate) use causality::in_order;
 pub use coalesce::{MergeError, merge};
-pub(crate) use grammar::{ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, encode, parse};
+pub(crate) use grammar::{
+    ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, encode, parse, parse_of_any_root,
+};
 
 /// The longest update taken from outside, in bytes: 128 KiB.
 ///
@@ -190,6 +194,19 @@ pub fn canonical(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(encode(&parsed))
 }
 
+/// The canonical form of a state of any Yjs document that is one plain text, whatever its text is called there.
+///
+/// # Errors
+/// [`Refusal`] for what is no update of one plain text.
+pub(crate) fn adopt(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if bytes.len() > MAX_STATE_BYTES {
+        return Err(Refusal::TooLarge { len: bytes.len(), max: MAX_STATE_BYTES });
+    }
+    let mut parsed = parse_of_any_root(bytes)?;
+    coalesce::join(&mut parsed);
+    Ok(encode(&parsed))
+}
+
 impl VettedUpdate {
     /// From bytes and what they say; the caller made sure of both. The author, when not known otherwise, is the only
     /// client that adds something.
@@ -199,11 +216,6 @@ impl VettedUpdate {
         let only = if let [only] = parsed.clients.as_slice() { Some(only.client) } else { None };
         let author = author.or(only);
         VettedUpdate(Arc::new(Vetted { bytes, author, provides, requires, has_holes }))
-    }
-
-    /// An update that was made here.
-    pub(crate) fn from_parsed(parsed: &Parsed<'_>) -> VettedUpdate {
-        VettedUpdate::by(None, parsed)
     }
 
     /// An update that was made here, of this author.

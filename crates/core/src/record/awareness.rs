@@ -3,7 +3,7 @@
 use sheaf_repo::{Ipld, json};
 
 use super::{
-    AWARENESS, Color, MAX_AWARENESS_RECORD, MAX_STICKY_BYTES, RecordError, clean_name,
+    AWARENESS, Color, MAX_AWARENESS_RECORD, MAX_STICKY_BYTES, RecordError, clean_name, could_be_account,
     fields::{self, Fields, bytes, datetime, object, parsed, string, text},
 };
 use crate::{client_id::ReplicaId, document_uri::DocumentUri, sticky::Sticky, time::Timestamp};
@@ -15,7 +15,8 @@ pub struct AwarenessRecord {
     pub document: DocumentUri,
     /// Which of their replicas says so.
     pub replica: ReplicaId,
-    /// What they would like to be called, cleaned by [`clean_name`]; never empty. It proves nothing: handles do.
+    /// What they would like to be called, cleaned by [`clean_name`]; never empty, and never what [`could_be_account`], for it
+    /// proves nothing: handles do.
     pub name: Option<String>,
     /// The colour they would like to be shown in.
     pub color: Option<Color>,
@@ -41,11 +42,11 @@ impl AwarenessRecord {
     /// [`RecordError`] when it is longer than [`MAX_AWARENESS_RECORD`], no such record, or over a limit.
     pub fn parse(record: &[u8]) -> Result<AwarenessRecord, RecordError> {
         let mut fields = Fields::of_record(record, MAX_AWARENESS_RECORD, AWARENESS)?;
-        let name = fields.optional("name", "a text", text)?.map(|name| clean_name(&name));
+        let name = fields.optional("name", "a text", text)?.and_then(|name| fit(&name));
         Ok(AwarenessRecord {
             document: fields.required("document", "a document's at-URI", parsed)?,
             replica: fields.required("replica", "a replica id", parsed)?,
-            name: name.filter(|name| !name.is_empty()),
+            name,
             color: fields.optional("color", "a colour as in #336699", parsed)?,
             caret: fields.optional("caret", "two places in the text", Caret::read)?,
             expires_at: fields.required("expiresAt", "a date and time", datetime)?,
@@ -54,7 +55,7 @@ impl AwarenessRecord {
 
     /// The record in atproto's JSON.
     pub fn to_json(&self) -> serde_json::Value {
-        let name = self.name.as_deref().map(clean_name).filter(|name| !name.is_empty());
+        let name = self.name.as_deref().and_then(fit);
         let fields = [
             ("document", Some(string(&self.document))),
             ("replica", Some(string(&self.replica))),
@@ -66,6 +67,11 @@ impl AwarenessRecord {
         let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
         json::from_ipld(&fields::record(AWARENESS, fields))
     }
+}
+
+/// A name as it may be shown, if there is any left.
+fn fit(name: &str) -> Option<String> {
+    Some(clean_name(name)).filter(|name| !name.is_empty() && !could_be_account(name))
 }
 
 impl Caret {

@@ -6,14 +6,14 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sheaf_repo::{Ipld, did::Did, json};
+use sheaf_repo::{Ipld, cbor, did::Did, json};
 
 use super::{
     DOCUMENT, MAX_DELETES_BYTES, MAX_DOCUMENT_RECORD, MAX_EDITORS, MAX_FORMAT_BYTES, MAX_FORMER,
     MAX_FORMER_REPLICAS, RecordError, clean_title,
     fields::{self, Fields, bytes, datetime, number, object, parsed, string, text},
 };
-use crate::{client_id::ReplicaId, time::Timestamp};
+use crate::{client_id::ReplicaId, extent::Extent, time::Timestamp};
 
 /// `dev.sheaf.document`: the root record of a document, in its owner's repo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub struct DocumentRecord {
     pub editors: Vec<Did>,
     /// Who once could, and what of theirs stays: no one twice, at most [`MAX_FORMER`].
     pub former: Vec<FormerEditor>,
-    /// Fields of later versions, kept as they are when the record is changed.
+    /// Fields of later versions, kept as they are when the record is changed; without what JSON cannot say, for a record
+    /// is written as JSON.
     rest: BTreeMap<String, Ipld>,
 }
 
@@ -98,7 +99,7 @@ impl DocumentRecord {
             format: fields.required("format", "a short name", |value| Format::parse(&text(value)?))?,
             editors,
             former,
-            rest: fields.rest(),
+            rest: fields.rest().into_iter().filter(|(name, value)| can_be_written(name, value)).collect(),
         })
     }
 
@@ -109,6 +110,34 @@ impl DocumentRecord {
     pub fn check(&self) -> Result<(), RecordError> {
         let record = json::to_cbor(&self.to_json()).expect("a record is JSON that a PDS takes");
         DocumentRecord::parse(&record).map(|_| ())
+    }
+
+    /// Makes a record that remembers too much of former editors one that can be read back: a removal must always be
+    /// possible. What goes first is what matters least: deletions of those who left first (newcomers see some text again
+    /// that they had deleted), then replicas with the least text (what they wrote no longer counts), then whoever left
+    /// first.
+    pub fn fit(&mut self) {
+        for former in &mut self.former {
+            former.replicas.sort_by(|a, b| b.clock.cmp(&a.clock).then_with(|| a.replica.cmp(&b.replica)));
+            former.replicas.truncate(MAX_FORMER_REPLICAS);
+        }
+        let too_many = self.former.len().saturating_sub(MAX_FORMER);
+        self.former.drain(..too_many);
+        let nothing = Extent::default().deletes();
+        while self.check().is_err() {
+            let replicas = self.former.iter_mut().flat_map(|former| &mut former.replicas);
+            if let Some(replica) = replicas.into_iter().find(|replica| replica.deletes != nothing) {
+                replica.deletes = nothing.clone();
+            } else if let Some(most) = self.former.iter_mut().max_by_key(|former| former.replicas.len())
+                && most.replicas.len() > 1
+            {
+                most.replicas.truncate(most.replicas.len() / 2);
+            } else if self.former.is_empty() {
+                break;
+            } else {
+                self.former.remove(0);
+            }
+        }
     }
 
     /// The record in atproto's JSON.
@@ -138,6 +167,14 @@ impl DocumentRecord {
 }
 
 impl FormerEditor {
+    /// Whether it is what a record may say.
+    ///
+    /// # Errors
+    /// What [`DocumentRecord::parse`] would say of it.
+    pub fn check(&self) -> Result<(), RecordError> {
+        FormerEditor::read(self.write()).map(|_| ())
+    }
+
     fn read(value: Ipld) -> Result<FormerEditor, RecordError> {
         let mut fields = Fields::of_object(value, "former")?;
         let replicas = fields.list("replicas", MAX_FORMER_REPLICAS, FormerReplica::read)?;
@@ -158,7 +195,9 @@ impl FormerReplica {
         Ok(FormerReplica {
             replica: fields.required("replica", "a replica id", parsed)?,
             clock: fields.required("clock", "a number of 32 bits", number(u32::MAX))?,
-            deletes: fields.required("deletes", "bytes, or too many", bytes(MAX_DELETES_BYTES))?,
+            deletes: fields.required("deletes", "a set of deletions, or too many", |value| {
+                bytes(MAX_DELETES_BYTES)(value).filter(|deletes| Extent::from_parts(0, deletes).is_ok())
+            })?,
         })
     }
 
@@ -186,6 +225,13 @@ impl fmt::Display for Format {
             Format::Other(name) => name,
         })
     }
+}
+
+/// Whether a field is the same after it went through JSON. No PDS makes one that is not, but one that lies may serve it: a
+/// map that looks like a blob and is none, or one nested too deep.
+fn can_be_written(name: &str, value: &Ipld) -> bool {
+    let alone = Ipld::Map([(name.to_owned(), value.clone())].into());
+    json::to_cbor(&json::from_ipld(&alone)).is_ok_and(|written| written == cbor::encode(&alone))
 }
 
 fn unique<'a, T: Ord + 'a>(

@@ -10,6 +10,7 @@
 //! | [`DOCUMENT`] | a TID | [`DocumentRecord`]: title, format, editors; in the owner's repo |
 //! | [`SEGMENT`] | [`SegmentKey`] | [`SegmentRecord`]: a run of edits; in each editor's repo |
 //! | [`AWARENESS`] | the document's key | [`AwarenessRecord`]: presence; in each editor's repo |
+//! | [`SNAPSHOT`] | the document's key | [`SnapshotRecord`]: what the others have written; in each editor's repo |
 //!
 //! ```
 //! use sheaf_core::{record::DocumentRecord, time::Timestamp};
@@ -25,6 +26,7 @@ mod color;
 mod document;
 mod fields;
 mod segment;
+mod snapshot;
 mod words;
 
 pub use self::{
@@ -32,7 +34,11 @@ pub use self::{
     color::{Color, ColorError},
     document::{DocumentRecord, Format, FormerEditor, FormerReplica},
     segment::{SegmentKey, SegmentRecord},
-    words::{clean_name, clean_title},
+    snapshot::{
+        Carried, Content, MAX_SNAPSHOT_BLOB, MAX_SNAPSHOT_INLINE, MAX_SNAPSHOT_REPOS, MAX_SNAPSHOT_SEGMENTS,
+        SNAPSHOT_BLOB_TYPE, SnapshotRecord,
+    },
+    words::{clean_name, clean_title, could_be_account},
 };
 
 /// The collection of root records.
@@ -41,8 +47,10 @@ pub const DOCUMENT: &str = "dev.sheaf.document";
 pub const SEGMENT: &str = "dev.sheaf.segment";
 /// The collection of presence.
 pub const AWARENESS: &str = "dev.sheaf.awareness";
+/// The collection of what editors carry of each other.
+pub const SNAPSHOT: &str = "dev.sheaf.snapshot";
 /// All of them: what to listen to, and what to ask leave to write.
-pub const COLLECTIONS: [&str; 3] = [DOCUMENT, SEGMENT, AWARENESS];
+pub const COLLECTIONS: [&str; 4] = [DOCUMENT, SEGMENT, AWARENESS, SNAPSHOT];
 
 /// The most editors a document may name beside its owner.
 pub const MAX_EDITORS: usize = 100;
@@ -70,17 +78,23 @@ pub const MAX_SEQ: u32 = 99_999_999;
 pub const MAX_DOCUMENT_RECORD: usize = 128 * 1024;
 /// The longest record of a segment, in bytes of DAG-CBOR.
 pub const MAX_SEGMENT_RECORD: usize = 64 * 1024;
+/// The longest record of a snapshot, in bytes of DAG-CBOR.
+pub const MAX_SNAPSHOT_RECORD: usize = 128 * 1024;
 /// The longest record of presence, in bytes of DAG-CBOR.
 pub const MAX_AWARENESS_RECORD: usize = 8 * 1024;
 
-/// The OAuth scope that lets an app do all that Sheaf does and nothing else: write these collections.
+/// The OAuth scope that lets an app do all that Sheaf does and nothing else: write these collections, and the blobs that
+/// long snapshots are.
 ///
 /// ```
 /// # use sheaf_core::record::oauth_scope;
-/// assert_eq!(oauth_scope(), "atproto repo:dev.sheaf.document repo:dev.sheaf.segment repo:dev.sheaf.awareness");
+/// assert_eq!(oauth_scope(), "atproto repo:dev.sheaf.document repo:dev.sheaf.segment repo:dev.sheaf.awareness \
+///   repo:dev.sheaf.snapshot blob:application/vnd.ipld.car");
 /// ```
 pub fn oauth_scope() -> String {
-    COLLECTIONS.iter().fold("atproto".to_owned(), |scope, collection| scope + " repo:" + collection)
+    let repos =
+        COLLECTIONS.iter().fold("atproto".to_owned(), |scope, collection| scope + " repo:" + collection);
+    format!("{repos} blob:{SNAPSHOT_BLOB_TYPE}")
 }
 
 /// Why a record, or its key, is refused.

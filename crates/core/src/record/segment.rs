@@ -67,8 +67,10 @@ pub struct SegmentRecord {
     pub replica: ReplicaId,
     /// Which part of it, from 0 to [`MAX_SEQ`].
     pub seq: u32,
-    /// Whether it is its last version.
+    /// Whether it is its last version, but for being folded with others.
     pub sealed: bool,
+    /// Where segments were folded into this one: the number of the last of them. They are gone from the repo.
+    pub through: Option<u32>,
     /// Its entries, deflated: see [`crate::segment`]. At most [`MAX_ENTRIES_BYTES`].
     pub entries: Vec<u8>,
 }
@@ -80,11 +82,18 @@ impl SegmentRecord {
     /// [`RecordError`] when it is longer than [`MAX_SEGMENT_RECORD`], no such record, or over a limit.
     pub fn parse(record: &[u8]) -> Result<SegmentRecord, RecordError> {
         let mut fields = Fields::of_record(record, MAX_SEGMENT_RECORD, SEGMENT)?;
+        let seq = fields.required("seq", "a number of at most eight digits", number(MAX_SEQ))?;
+        let sealed = fields.required("sealed", "true or false", boolean)?;
         Ok(SegmentRecord {
             document: fields.required("document", "a document's at-URI", parsed)?,
             replica: fields.required("replica", "a replica id", parsed)?,
-            seq: fields.required("seq", "a number of at most eight digits", number(MAX_SEQ))?,
-            sealed: fields.required("sealed", "true or false", boolean)?,
+            seq,
+            sealed,
+            through: fields.optional(
+                "through",
+                "the number of a later segment of a sealed log",
+                |value| number(MAX_SEQ)(value).filter(|through| sealed && *through > seq),
+            )?,
             entries: fields.required("entries", "bytes, or too many", bytes(MAX_ENTRIES_BYTES))?,
         })
     }
@@ -94,17 +103,21 @@ impl SegmentRecord {
         SegmentKey { document: self.document.rkey().clone(), replica: self.replica.clone(), seq: self.seq }
     }
 
+    /// The number of the last segment that is in it: its own, or that of the last one folded into it.
+    pub fn last(&self) -> u32 {
+        self.through.unwrap_or(self.seq)
+    }
+
     /// The record in atproto's JSON.
     pub fn to_json(&self) -> serde_json::Value {
-        json::from_ipld(&fields::record(
-            SEGMENT,
-            [
-                ("document", string(&self.document)),
-                ("replica", string(&self.replica)),
-                ("seq", Ipld::Integer(self.seq.into())),
-                ("sealed", Ipld::Bool(self.sealed)),
-                ("entries", Ipld::Bytes(self.entries.clone())),
-            ],
-        ))
+        let fields = [
+            ("document", string(&self.document)),
+            ("replica", string(&self.replica)),
+            ("seq", Ipld::Integer(self.seq.into())),
+            ("sealed", Ipld::Bool(self.sealed)),
+            ("entries", Ipld::Bytes(self.entries.clone())),
+        ];
+        let through = self.through.map(|through| ("through", Ipld::Integer(through.into())));
+        json::from_ipld(&fields::record(SEGMENT, fields.into_iter().chain(through)))
     }
 }

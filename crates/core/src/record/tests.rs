@@ -4,9 +4,16 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use sheaf_repo::{Ipld, cbor};
 
 use super::*;
-use crate::{document_uri::DocumentUri, sticky::Sticky, time::Timestamp};
+use crate::{
+    client_id::ClientId,
+    document_uri::DocumentUri,
+    door::{Parsed, ranges::IdRanges},
+    sticky::Sticky,
+    time::Timestamp,
+};
 
 const URI: &str = "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/dev.sheaf.document/3jzfcijpj2z2a";
 
@@ -185,6 +192,34 @@ fn what_is_wrong_is_named() {
     }
 }
 
+/// Found by mutating records: a field that JSON takes for something else made every later change of the record panic.
+#[test]
+fn what_json_cannot_say_is_not_kept() {
+    let nested = (0..60).fold(Ipld::Null, |inner, _| Ipld::List(vec![inner]));
+    let map = |key: &str, value: Ipld| Ipld::Map([(key.to_owned(), value)].into());
+    let Ok(Ipld::Map(mut fields)) = cbor::decode(&stored(&document())) else { panic!("a record is a map") };
+    for (name, value) in [
+        ("bytes", map("$bytes", Ipld::Integer(5))),
+        ("more bytes", map("$bytes", Ipld::String("AQID".into()))),
+        ("link", map("$link", Ipld::String("bafy".into()))),
+        ("blob", map("$type", Ipld::String("blob".into()))),
+        ("kind", map("$type", Ipld::Null)),
+        ("$link", Ipld::Null),
+        ("deep", (0..8).fold(nested.clone(), |inner, _| map("x", inner))),
+        ("kept", Ipld::List(vec![map("x", Ipld::Bool(true))])),
+    ] {
+        fields.insert(name.to_owned(), value);
+        let bytes = cbor::encode(&Ipld::Map(fields.clone()));
+        let Ok(record) = DocumentRecord::parse(&bytes) else {
+            assert_eq!(name, "deep", "only too deep a record is no record");
+            fields.remove(name);
+            continue;
+        };
+        assert_eq!(record.check(), Ok(()), "{name}");
+        assert_eq!(record.to_json().get(name).is_some(), name == "kept", "{name}");
+    }
+}
+
 #[test]
 fn what_is_no_map_or_too_long_is_refused() {
     for bytes in [&[][..], &[0x80], &[0xa0, 0x00], &[0xff; 40], b"{}"] {
@@ -194,6 +229,11 @@ fn what_is_no_map_or_too_long_is_refused() {
     }
     let long = with(awareness(), "/padding", json!("x".repeat(MAX_AWARENESS_RECORD)));
     assert!(matches!(AwarenessRecord::parse(&long), Err(RecordError::TooLong { .. })));
+    // So many deletions that one replica's just fit a record and two replicas' do not.
+    let mut ranges = IdRanges::default();
+    (0..24_000).for_each(|n| ranges.insert(ClientId::new(7).unwrap(), 2 * n..2 * n + 1));
+    let deletes = crate::door::encode(&Parsed { clients: vec![], deletes: ranges });
+    assert!((MAX_DELETES_BYTES * 3 / 4..MAX_DELETES_BYTES).contains(&deletes.len()));
     let mut record = DocumentRecord::new("x", at());
     record.former = (0..2)
         .map(|n| FormerEditor {
@@ -201,7 +241,7 @@ fn what_is_no_map_or_too_long_is_refused() {
             replicas: vec![FormerReplica {
                 replica: "r".parse().unwrap(),
                 clock: 1,
-                deletes: vec![0; MAX_DELETES_BYTES],
+                deletes: deletes.clone(),
             }],
         })
         .collect();
@@ -300,6 +340,26 @@ fn words_of_strangers_are_fit_to_be_shown() {
     assert_eq!(clean_name("\u{200d}\u{fe0f}\u{3164} \u{ad}"), "", "nothing that can be seen");
     let zalgo = format!("a{}", "\u{300}".repeat(100));
     assert_eq!(clean_title(&zalgo).chars().count(), 9);
+}
+
+#[test]
+fn a_chosen_name_cannot_be_taken_for_an_account() {
+    let named = |name: &str| with(awareness(), "/name", json!(name));
+    for name in [
+        "alice.test",
+        "Alice (alice.test)",
+        "@alice",
+        "alice\u{ff0e}test",
+        "alice\u{2024}bsky.social,",
+        "did:plc:ewvi7nxzyoun6zhxrhs64oiz",
+        "DID\u{ff1a}web\u{ff1a}x",
+        "al\u{200b}ice.te\u{202e}st",
+    ] {
+        assert_eq!(AwarenessRecord::parse(&named(name)).unwrap().name, None, "{name:?}");
+    }
+    for name in ["Ada", "J. R. R. Tolkien", "Dr. Who", "Ada Lovelace, M.D.", "…", "3 p.m."] {
+        assert_eq!(AwarenessRecord::parse(&named(name)).unwrap().name.as_deref(), Some(name));
+    }
 }
 
 #[test]

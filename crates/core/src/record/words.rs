@@ -28,6 +28,38 @@ pub fn clean_name(name: &str) -> String {
     }
 }
 
+/// Whether a name that somebody chose could be taken for an account's handle or DID. Those are shown where they are verified;
+/// a chosen name must not look like one.
+///
+/// ```
+/// # use sheaf_core::record::could_be_account;
+/// assert!(could_be_account("alice.test") && could_be_account("@alice") && could_be_account("did:plc:x"));
+/// assert!(!could_be_account("J. R. R. Tolkien") && !could_be_account("Prof. Ada, M.D."));
+/// ```
+pub fn could_be_account(name: &str) -> bool {
+    // Full stops of other scripts and look-alikes count as well.
+    let stop = |ch| {
+        matches!(
+            ch,
+            '.' | '\u{2024}' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' | '\u{fe52}' | '\u{701}' | '\u{702}'
+        )
+    };
+    let at = |ch| matches!(ch, '@' | '\u{ff20}' | '\u{fe6b}');
+    let colon = |ch| matches!(ch, ':' | '\u{ff1a}' | '\u{a789}' | '\u{2236}');
+    name.contains(at)
+        || name.split_whitespace().any(|word| {
+            // A top-level domain has two letters at least: initials are none.
+            let parts: Vec<&str> = word.split(stop).collect();
+            let letters = |part: &str| part.chars().filter(|ch| ch.is_alphanumeric()).count();
+            parts.windows(2).any(|pair| letters(pair[0]) > 0 && letters(pair[1]) > 1)
+                || word
+                    .to_lowercase()
+                    .split(colon)
+                    .next()
+                    .is_some_and(|first| first == "did" && word.contains(colon))
+        })
+}
+
 fn clean(text: &str, most_graphemes: usize, most_bytes: usize) -> String {
     let shown: String = text.chars().filter_map(shown).collect();
     let mut out = String::new();

@@ -9,7 +9,7 @@ use crate::text::Splice;
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    /// Make these changes to the device's store, atomically and durably, and in order with other batches. Answer
+    /// Make these changes to the device's store, atomically and durably. The next batch comes when this one is answered, with
     /// [`super::Event::Stored`] or [`super::Event::StoreFailed`].
     Persist(Batch),
     /// Look an account up. Answer [`super::Event::Resolved`].
@@ -120,6 +120,11 @@ pub enum FetchWhat {
         /// Which, at most [`MAX_BLOCKS_A_FETCH`].
         cids: Vec<Cid>,
     },
+    /// `com.atproto.sync.getBlob`: the bytes themselves, not a CAR.
+    Blob {
+        /// Which.
+        cid: Cid,
+    },
 }
 
 /// As many CIDs as fit comfortably in a query string.
@@ -147,6 +152,34 @@ pub enum WriteAction {
         record: serde_json::Value,
         /// Write only over exactly this.
         swap: Option<Swap>,
+    },
+    /// `com.atproto.repo.uploadBlob`, and then `com.atproto.repo.putRecord` of a record that refers to it.
+    PutWithBlob {
+        /// The collection.
+        collection: &'static str,
+        /// The record key.
+        rkey: String,
+        /// The record, in atproto's JSON, without the field that refers to the blob.
+        record: serde_json::Value,
+        /// That field.
+        field: &'static str,
+        /// The blob's media type.
+        media_type: &'static str,
+        /// The blob.
+        bytes: Vec<u8>,
+    },
+    /// `com.atproto.repo.applyWrites` with `validate: false`: overwrite one record and delete others, all or nothing.
+    Fold {
+        /// The collection of all of them.
+        collection: &'static str,
+        /// The key of the record to overwrite.
+        rkey: String,
+        /// What it is to be, in atproto's JSON.
+        record: serde_json::Value,
+        /// The keys of those to delete.
+        delete: Vec<String>,
+        /// Only if this is the repo's newest commit.
+        head: Cid,
     },
 }
 

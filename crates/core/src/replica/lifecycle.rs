@@ -2,22 +2,28 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use sheaf_repo::did::Did;
+use sheaf_repo::{
+    car::{self, CarLimits},
+    did::Did,
+};
 
 use super::{
-    Batch, BatchId, Effect, Presence, Replica, ReplicaConfig, StoreOp, Unstored, receive::StoredSegments,
+    Effect, Presence, Replica, ReplicaConfig, StoreOp,
+    evidence::{Evidence, Limits},
+    snapshot::Carrying,
     store_keys,
+    storing::{Matter, Storing},
 };
 use crate::{
     awareness::{OwnAwareness, PresenceTable},
     budget::WriteBudget,
     client_id::{ClientId, ReplicaId},
-    document::{Document, LocalChange, WaitingRoom},
-    editors::{Charter, Intent},
+    document::{Bias, Document, LocalChange, WaitingRoom},
+    editors::{Charter, Intent, IntentKey},
     outbox::Outbox,
-    record::DocumentRecord,
+    record::{self, DocumentRecord},
     segment::{self, SegmentLog},
-    text::{Splice, Utf16Offset, utf16_len},
+    text::{Splice, Utf16Offset, inverse, utf16_len},
     time::Timestamp,
 };
 
@@ -27,8 +33,10 @@ const POLL: Duration = Duration::from_secs(5);
 const POLL_BEHIND_DOORBELL: Duration = Duration::from_secs(90);
 /// A paste is cut into edits of at most this many UTF-16 units, so that each fits a record with room to spare.
 const MAX_EDIT_UNITS: usize = 8 * 1024;
-/// How long after a failed store the same batch is offered again.
-const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// What this device has stored of its own accord; hashed all the same.
+const PROOF_LIMITS: CarLimits =
+    CarLimits { max_bytes: 16 * 1024 * 1024, max_blocks: 50_000, max_block_bytes: 1024 * 1024 };
 
 impl Replica {
     /// Opens a document with everything the store holds under [`Replica::store_prefixes`]. The text is there at once; the
@@ -53,7 +61,7 @@ impl Replica {
         let mut replica = Replica::empty(config, now);
         replica.load(stored, now);
         replica.found = Presence::Here;
-        replica.intend(Intent::Create { title: crate::record::clean_title(title), at: now });
+        replica.intend(Intent::Create { title: record::clean_title(title), at: now });
         replica.begin(now)
     }
 
@@ -62,7 +70,8 @@ impl Replica {
         self.follow_editors(now);
         self.look_again(now);
         self.schedule_poll(now);
-        self.publish(now);
+        // Presence comes with the first event or tick: until then a face can say that there is nobody to announce.
+        self.publish_changes(now);
         self.refresh();
         let effects = std::mem::take(&mut self.effects);
         (self, effects)
@@ -80,21 +89,27 @@ impl Replica {
             charter: Charter::default(),
             found: Presence::Looking,
             views: BTreeMap::new(),
-            stored: StoredSegments::default(),
+            evidence: Evidence::default(),
+            limits: Limits::default(),
+            neighbours: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             people: PresenceTable::default(),
             own: OwnAwareness::new(now),
             outbox: Outbox::new(config.replica.clone(), config.seed),
             budget: WriteBudget::new(config.replica.clone()),
-            unstored: BTreeMap::new(),
-            store_trouble: None,
+            storing: Storing::default(),
             selection: None,
             online: true,
             doorbell: None,
             own_rev: None,
+            document_bytes: None,
+            carrying: Carrying::default(),
+            fold: None,
+            own_repo_seen: false,
             poll_at: None,
             listening: Default::default(),
             damaged: None,
+            latest: now,
             ids: 0,
             effects: Vec::new(),
             config,
@@ -107,6 +122,8 @@ impl Replica {
         let mut budgets = Vec::new();
         let mut own: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         let mut segments = Vec::new();
+        let mut proofs = Vec::new();
+        let mut deleted = false;
         for (key, value) in stored {
             if budget_prefix.as_ref().is_some_and(|prefix| key.starts_with(prefix.as_str())) {
                 budgets.push(value);
@@ -115,17 +132,14 @@ impl Replica {
             let Some(rest) = key.strip_prefix(&prefix) else { continue };
             match store_keys::parse(rest) {
                 Some(store_keys::Key::Document) => self.load_document(&value),
-                Some(store_keys::Key::Intent(n)) => {
-                    if let Ok(intent) = serde_json::from_slice::<Intent>(&value) {
-                        self.charter.restore(n, intent);
-                        self.found = Presence::Here;
-                    }
-                }
+                Some(store_keys::Key::Deleted) => deleted = true,
+                Some(store_keys::Key::Intent { replica, n }) => self.load_intent(replica, n, &value),
                 Some(store_keys::Key::Repo(did)) => {
                     if let Ok(did) = did.parse::<Did>() {
                         self.view(&did).restore(&value);
                     }
                 }
+                Some(store_keys::Key::Proof(did)) => proofs.push((did.to_owned(), value)),
                 Some(store_keys::Key::Segment { did, rkey, cid }) => {
                     segments.push((did.to_owned(), rkey.to_owned(), cid.to_owned(), value));
                 }
@@ -139,7 +153,45 @@ impl Replica {
         for (did, rkey, cid, bytes) in segments {
             self.load_segment(&did, &rkey, &cid, &bytes);
         }
+        for (did, car) in proofs {
+            let view = did.parse::<Did>().ok().and_then(|did| self.views.get_mut(&did));
+            if let (Some(view), Ok(car)) = (view, car::parse(&car, &PROOF_LIMITS)) {
+                view.restore_proof(car.blocks);
+            }
+        }
+        if deleted {
+            self.found = Presence::Deleted;
+        }
+        self.forget_what_is_not_here();
         self.load_own(own);
+        self.limits = Limits::of(self.charter.current().as_ref());
+        self.weave();
+    }
+
+    /// A change of the owner's that was made here or that nobody else here looks after.
+    fn load_intent(&mut self, replica: &str, n: u64, value: &[u8]) {
+        let Ok(replica) = replica.parse::<ReplicaId>() else { return };
+        if replica != self.config.replica && !self.config.adopt.contains(&replica) {
+            return;
+        }
+        if let Ok(intent) = serde_json::from_slice::<Intent>(value) {
+            self.charter.restore(IntentKey { replica, n }, intent);
+            self.found = Presence::Here;
+        }
+    }
+
+    /// A view may know of records that are not in the store, or can no longer be read: they are to be fetched again.
+    fn forget_what_is_not_here(&mut self) {
+        let document = self.config.document.document_path();
+        let verified = self.charter.verified().map(|(_, cid)| *cid);
+        for (did, view) in &mut self.views {
+            view.forget(|path, cid| match path.split_once('/') {
+                Some((record::SEGMENT, rkey)) => {
+                    rkey.parse().is_ok_and(|key| self.evidence.segment(did, &key, cid).is_some())
+                }
+                _ => path != document || verified == Some(*cid),
+            });
+        }
     }
 
     /// What this device's replicas have written and not sealed yet: the text needs it, and what is unpublished goes out.
@@ -157,9 +209,11 @@ impl Replica {
                     continue;
                 }
             };
-            self.apply_own(&account, &replica, log.updates());
             if replica == self.config.replica || self.config.adopt.contains(&replica) {
                 self.outbox.restore(log);
+            } else {
+                let updates = self.vet_own(&account, &replica, log.published().chain(log.waiting()));
+                self.neighbours.insert(replica, updates);
             }
         }
     }
@@ -168,6 +222,7 @@ impl Replica {
         match DocumentRecord::parse(bytes) {
             Ok(record) => {
                 let cid = sheaf_repo::cid::of_record(bytes);
+                self.document_bytes = Some(bytes.to_vec());
                 self.accept_document(record, cid);
             }
             Err(why) => {
@@ -179,25 +234,42 @@ impl Replica {
     // --- the person ---
 
     pub(super) fn edit(&mut self, now: Timestamp, splices: &[Splice]) {
-        if !self.role().can_write() || !matches!(self.found, Presence::Here | Presence::Deleted) {
+        if !self.can_edit() {
             tracing::debug!("an edit by somebody who may not write is not taken");
+            self.take_back(splices);
             return;
         }
         // A paste may be larger than a record: it becomes several edits that land one after another.
-        for splice in splices.iter().flat_map(split) {
-            match self.document.edit(now, &[splice]) {
+        let pieces: Vec<Splice> = splices.iter().flat_map(split).collect();
+        for (n, piece) in pieces.iter().enumerate() {
+            match self.document.edit(now, std::slice::from_ref(piece)) {
                 Ok(change) => self.keep(now, change),
                 Err(why) => {
-                    // The face and this replica disagree about the text. Nothing was changed; show it anew.
-                    tracing::error!(%why, "an edit does not fit the text");
-                    self.refresh();
+                    tracing::warn!(%why, "an edit is not taken");
+                    self.take_back(&pieces[n..]);
                     return;
                 }
             }
         }
     }
 
+    fn can_edit(&self) -> bool {
+        self.role().can_write() && matches!(self.found, Presence::Here | Presence::Deleted)
+    }
+
+    /// The view has made these edits already, and the text does not take them: the view takes them back.
+    fn take_back(&mut self, splices: &[Splice]) {
+        match inverse(&self.document.text(), splices) {
+            Ok(splices) => self.show(splices),
+            Err(why) => tracing::error!(%why, "the view and the replica disagree about the text"),
+        }
+        self.refresh();
+    }
+
     pub(super) fn undo(&mut self, now: Timestamp) {
+        if !self.can_edit() {
+            return;
+        }
         if let Some(change) = self.document.undo() {
             self.show(change.splices.clone());
             self.keep(now, change);
@@ -205,6 +277,9 @@ impl Replica {
     }
 
     pub(super) fn redo(&mut self, now: Timestamp) {
+        if !self.can_edit() {
+            return;
+        }
         if let Some(change) = self.document.redo() {
             self.show(change.splices.clone());
             self.keep(now, change);
@@ -223,21 +298,25 @@ impl Replica {
             entries += 1;
         }
         self.own.edited(now);
-        self.persist(ops, BTreeMap::from([(replica, entries)]));
+        self.persist(ops, Matter { edits: BTreeMap::from([(replica, entries)]), intent: None });
     }
 
     pub(super) fn select(&mut self, now: Timestamp, anchor: Utf16Offset, head: Utf16Offset) {
-        self.selection = Some((anchor, head));
-        self.own.moved(now);
+        let selection =
+            (self.document.sticky(anchor, Bias::Before), self.document.sticky(head, Bias::Before));
+        // What others write moves the offsets and not the place.
+        if self.selection.as_ref() != Some(&selection) {
+            self.selection = Some(selection);
+            self.own.moved(now);
+        }
     }
 
     pub(super) fn intend(&mut self, intent: Intent) {
         let value = serde_json::to_vec(&intent).expect("an intent is strings and numbers");
-        let n = self.charter.intend(intent);
-        self.persist(
-            vec![StoreOp::Put { key: store_keys::intent(&self.config.document, n), value }],
-            BTreeMap::new(),
-        );
+        let (number, key) = self.charter.intend(&self.config.replica, intent);
+        let key = store_keys::intent(&self.config.document, &key);
+        let matter = Matter { intent: Some(number), ..Matter::default() };
+        self.persist(vec![StoreOp::Put { key, value }], matter);
         self.refresh();
     }
 
@@ -246,57 +325,16 @@ impl Replica {
         self.outbox.hurry();
     }
 
-    // --- the store ---
-
-    pub(super) fn persist(&mut self, ops: Vec<StoreOp>, edits: BTreeMap<ReplicaId, u64>) {
-        if ops.is_empty() {
-            return;
-        }
-        self.ids += 1;
-        let id = BatchId(self.ids);
-        self.unstored.insert(id, Unstored { ops: ops.clone(), edits, retry_at: None });
-        self.effects.push(Effect::Persist(Batch { id, ops }));
-    }
-
-    pub(super) fn stored(&mut self, _now: Timestamp, batch: BatchId) {
-        let Some(done) = self.unstored.remove(&batch) else { return };
-        let mut edits = done.edits;
-        for older in self.unstored.range_mut(..batch).map(|(_, older)| older).rev() {
-            // An older batch that failed is offered again later: it must not undo what this newer one wrote,
-            older.ops.retain(|op| !done.ops.iter().any(|newer| newer.key() == op.key()));
-            // and edits become durable in order, so ours count only once the older ones do.
-            if !older.edits.is_empty() {
-                for (replica, count) in std::mem::take(&mut edits) {
-                    *older.edits.entry(replica).or_default() += count;
-                }
-            }
-        }
-        for (replica, count) in edits {
-            self.outbox.durable(&replica, count);
-        }
-        if self.store_trouble.take().is_some() || self.unstored.is_empty() {
-            self.refresh();
-        }
-    }
-
-    pub(super) fn store_failed(&mut self, now: Timestamp, batch: BatchId, reason: String) {
-        if let Some(failed) = self.unstored.get_mut(&batch) {
-            failed.retry_at = Some(now.saturating_add(STORE_RETRY));
-            self.store_trouble = Some(reason);
-            self.refresh();
-        }
-    }
-
-    fn retry_stores(&mut self, now: Timestamp) {
-        for (id, batch) in &mut self.unstored {
-            if batch.retry_at.is_some_and(|at| at <= now) {
-                batch.retry_at = None;
-                self.effects.push(Effect::Persist(Batch { id: *id, ops: batch.ops.clone() }));
-            }
-        }
-    }
-
     // --- the world ---
+
+    /// Whatever was to happen at a time of the old clock would be hours late: it happens soon instead.
+    pub(super) fn clock_was_set_back(&mut self, now: Timestamp) {
+        tracing::info!("the device's clock was set back");
+        self.outbox.clock_was_set_back(now);
+        self.storing.clock_was_set_back(now);
+        self.views.values_mut().for_each(|view| view.clock_was_set_back(now));
+        self.schedule_poll(now);
+    }
 
     pub(super) fn set_online(&mut self, now: Timestamp, online: bool) {
         let back = online && !self.online;
@@ -320,7 +358,7 @@ impl Replica {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
-        self.retry_stores(now);
+        self.retry_store(now);
         let due: Vec<Did> = self
             .views
             .iter()

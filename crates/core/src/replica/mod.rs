@@ -15,12 +15,19 @@
 
 mod effect;
 mod event;
+mod evidence;
+mod fold;
+mod left_behind;
 mod lifecycle;
 mod people;
 mod publish;
+mod put_back;
 mod receive;
+mod snapshot;
 mod status;
 mod store_keys;
+mod storing;
+mod weave;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,20 +42,26 @@ pub use self::{
         Doorbell, DoorbellKind, Event, FetchFailure, Identity, RateLimits, ResolveFailure, WriteFailure,
         WriteReceipt,
     },
+    left_behind::{LeftBehind, Leftover},
     status::{CaretAt, EditorStatus, Person, Presence, Role, Stalled, Status},
+};
+use self::{
+    evidence::{Evidence, Limits},
+    fold::FoldPlan,
+    snapshot::Carrying,
+    storing::Storing,
 };
 use crate::{
     awareness::{OwnAwareness, PresenceTable},
     budget::WriteBudget,
     client_id::ReplicaId,
-    document::{Document, WaitingRoom},
+    document::{Document, Sticky, WaitingRoom},
     document_uri::DocumentUri,
     door::VettedUpdate,
     editors::Charter,
     outbox::Outbox,
-    record::FormerEditor,
     repo_view::RepoView,
-    text::{Splice, Utf16Offset},
+    text::Splice,
     time::Timestamp,
 };
 
@@ -81,35 +94,40 @@ pub struct Replica {
     charter: Charter,
     found: Presence,
     views: BTreeMap<Did, RepoView>,
-    /// Verified segments in the store, by author and record key.
-    stored: receive::StoredSegments,
+    /// The verified segments that the text is made of, as the store has them.
+    evidence: Evidence,
+    /// How much of former editors' segments counts.
+    limits: Limits,
+    /// What other replicas of this account on this device had not sealed when this one was opened.
+    neighbours: BTreeMap<ReplicaId, Vec<VettedUpdate>>,
     quarantined: BTreeMap<Did, BTreeMap<String, String>>,
     people: PresenceTable,
     own: OwnAwareness,
     outbox: Outbox,
     budget: WriteBudget,
-    unstored: BTreeMap<BatchId, Unstored>,
-    store_trouble: Option<String>,
-    selection: Option<(Utf16Offset, Utf16Offset)>,
+    /// Changes on their way to the store, and those that wait for them.
+    storing: Storing,
+    /// Where the person's selection began and where the caret is.
+    selection: Option<(Sticky, Sticky)>,
     online: bool,
     doorbell: Option<DoorbellKind>,
     /// The revision of our own last write: its bell tells us nothing new.
     own_rev: Option<Tid>,
+    /// The owner's record, byte for byte as verified.
+    document_bytes: Option<Vec<u8>>,
+    carrying: Carrying,
+    /// Own segments that are worth folding, or one that is to be put back.
+    fold: Option<FoldPlan>,
+    /// Whether one's own repo has been looked at since this was opened.
+    own_repo_seen: bool,
     poll_at: Option<Timestamp>,
     listening: BTreeSet<Listening>,
     /// This replica's own log cannot be read: going on under its name would overwrite what it published.
     damaged: Option<String>,
+    /// The time of the last event.
+    latest: Timestamp,
     ids: u64,
     effects: Vec<Effect>,
-}
-
-/// A batch on its way to the store.
-#[derive(Debug)]
-struct Unstored {
-    ops: Vec<StoreOp>,
-    /// Own edits it makes durable, by replica.
-    edits: BTreeMap<ReplicaId, u64>,
-    retry_at: Option<Timestamp>,
 }
 
 impl Replica {
@@ -123,6 +141,10 @@ impl Replica {
     /// Takes one event in and gives back what is to be done about it, in order.
     #[must_use = "the effects are to be carried out"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        if now < self.latest {
+            self.clock_was_set_back(now);
+        }
+        self.latest = now;
         self.budget.settle(now);
         match event {
             Event::Edit(splices) => self.edit(now, &splices),
@@ -135,7 +157,7 @@ impl Replica {
             Event::RemoveEditor(did) => self.remove_editor(now, did),
             Event::FlushNow => self.outbox.hurry(),
             Event::Close => self.close(now),
-            Event::Stored(batch) => self.stored(now, batch),
+            Event::Stored(batch) => self.stored(batch),
             Event::StoreFailed { batch, reason } => self.store_failed(now, batch, reason),
             Event::Online(online) => self.set_online(now, online),
             Event::Session(usable) => self.outbox.set_session(usable),
@@ -153,18 +175,31 @@ impl Replica {
     /// When to hand in [`Event::Tick`] unless another event comes first.
     pub fn deadline(&self) -> Option<Timestamp> {
         let views = self.views.values().filter_map(RepoView::deadline);
-        let stores = self.unstored.values().filter_map(|batch| batch.retry_at);
         views
-            .chain(stores)
+            .chain(self.storing.retry_at())
             .chain(self.poll_at)
             .chain(self.people.deadline())
             .chain(self.publish_deadline())
             .min()
     }
 
+    /// For each repo the newest revision that is known to matter here: a walk found something new at it, or it is one's own
+    /// write. Whoever listens to a live doorbell should have heard of these.
+    pub fn revisions(&self) -> impl Iterator<Item = (&Did, &Tid)> {
+        self.views.iter().filter_map(|(did, view)| {
+            let own = self.own_rev.as_ref().filter(|_| self.config.account.as_ref() == Some(did));
+            Some((did, view.changed_at().max(own)?))
+        })
+    }
+
     /// The text as it is now.
     pub fn text(&self) -> String {
         self.document.text()
+    }
+
+    /// The document as one Yjs update (v1), in a text named `text`: for other programs to go on with.
+    pub fn to_yjs(&self) -> Vec<u8> {
+        self.document.encode_state()
     }
 
     /// What the document is called, the owner's unpublished change included.
@@ -182,7 +217,7 @@ impl Replica {
     /// What the signed-in account may do.
     pub fn role(&self) -> Role {
         let Some(account) = &self.config.account else { return Role::Reader };
-        if self.damaged.is_some() {
+        if self.damaged.is_some() || self.own_text_waits() {
             return Role::Reader;
         }
         if matches!(self.found, Presence::NotFound | Presence::UnknownFormat(_)) {
@@ -222,10 +257,5 @@ impl Replica {
         if !matches!(self.effects.last(), Some(Effect::Refresh)) {
             self.effects.push(Effect::Refresh);
         }
-    }
-
-    /// What the removal of an editor accepts of them: everything this replica has applied.
-    fn former(&self, did: &Did) -> FormerEditor {
-        receive::former(did, &self.stored)
     }
 }

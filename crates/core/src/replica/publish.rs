@@ -6,27 +6,35 @@
 use sheaf_repo::{cid::Cid, did::Did};
 
 use super::{
-    Effect, RateLimits, Replica, Role, Stalled, StoreOp, Swap, Write, WriteAction, WriteFailure, WriteId,
-    WriteReceipt, lifecycle::store_op, store_keys,
+    Effect, Presence, RateLimits, Replica, Role, Stalled, StoreOp, Swap, Write, WriteAction, WriteFailure,
+    WriteId, WriteReceipt, lifecycle::store_op, store_keys, storing::Matter,
 };
 use crate::{
-    budget::Priority,
+    budget::{PUT_POINTS, Priority},
     client_id::ReplicaId,
-    document::Bias,
     editors::Intent,
-    extent::Extent,
     outbox::Cargo,
-    record::{self, AwarenessRecord, Caret, FormerEditor, SegmentRecord},
+    record::{self, AwarenessRecord, Caret, SegmentRecord},
     segment::SegmentPlan,
     time::Timestamp,
 };
 
-/// What a `putRecord` costs, whether it creates or overwrites.
-const PUT: u32 = 2;
-
 impl Replica {
     /// Sends the next thing if it may go now.
     pub(super) fn publish(&mut self, now: Timestamp) {
+        self.publish_changes(now);
+        if !self.online || self.outbox.may_write(now).is_err() {
+            return;
+        }
+        let Some(account) = self.config.account.clone() else { return };
+        let may = self.role().can_write() && self.is_published();
+        if may && !self.publish_awareness(now, &account) && !self.publish_fold(now, &account) {
+            self.publish_snapshot(now, &account);
+        }
+    }
+
+    /// Sends the next change if it may go now.
+    pub(super) fn publish_changes(&mut self, now: Timestamp) {
         if !self.online || self.outbox.may_write(now).is_err() {
             return;
         }
@@ -35,10 +43,7 @@ impl Replica {
             return;
         }
         if self.role().can_write() && self.is_published() {
-            if self.publish_segment(now, &account) {
-                return;
-            }
-            self.publish_awareness(now, &account);
+            self.publish_segment(now, &account);
         }
     }
 
@@ -52,37 +57,48 @@ impl Replica {
             Err(Some(at)) => at,
             Err(None) => return None,
         };
-        let document = (self.charter.pending() > 0 && self.unstored.is_empty()).then_some(earliest);
-        let segment = self.segment_due().map(|at| at.max(earliest));
-        let awareness =
-            self.is_published().then(|| self.own.deadline(&self.budget)).flatten().map(|at| at.max(earliest));
-        document.into_iter().chain(segment).chain(awareness).min()
+        let text = if self.is_published() {
+            [self.segment_due(), self.own.deadline(&self.budget), self.fold_due(), self.snapshot_due()]
+        } else {
+            [None; 4]
+        };
+        text.into_iter().chain([self.document_due()]).flatten().map(|at| at.max(earliest)).min()
     }
 
-    /// Segments and presence of a document that its owner's repo does not hold yet would hang in the air.
+    /// Segments and presence of a document that its owner's repo does not hold would hang in the air.
     fn is_published(&self) -> bool {
-        self.charter.verified().is_some()
+        self.charter.verified().is_some() && self.found != Presence::Deleted
+    }
+
+    fn document_due(&self) -> Option<Timestamp> {
+        if self.role() != Role::Owner || self.found == Presence::Deleted {
+            return None;
+        }
+        self.charter.sendable()?;
+        let at = self.outbox.document_at(self.budget.interval(PUT_POINTS));
+        Some(self.budget.allowed_at(PUT_POINTS, Priority::Membership).map_or(at, |allowed| at.max(allowed)))
     }
 
     fn segment_due(&self) -> Option<Timestamp> {
-        let window = self.budget.interval(PUT);
+        let window = self.budget.interval(PUT_POINTS);
         let at = self.outbox.flush_at(window)?;
-        Some(self.budget.allowed_at(PUT, Priority::Segment).map_or(at, |allowed| at.max(allowed)))
+        Some(self.budget.allowed_at(PUT_POINTS, Priority::Segment).map_or(at, |allowed| at.max(allowed)))
     }
 
     fn publish_document(&mut self, now: Timestamp, account: &Did) -> bool {
         if self.charter.is_carried_out() {
-            let all = u64::MAX;
-            self.forget_intents(all);
+            self.forget_intents(u64::MAX, Vec::new());
         }
-        // An intent is sent only once it is durable, like everything else.
-        if !self.unstored.is_empty() {
-            return false;
+        match self.document_due() {
+            Some(at) if at <= now => {}
+            _ => return false,
         }
         let Some((document, based_on, upto)) = self.charter.plan() else { return false };
         let swap = Some(based_on.map_or(Swap::Absent, Swap::Cid));
         let rkey = self.config.document.rkey().to_string();
-        self.send(now, account, Cargo::Document { upto }, record::DOCUMENT, rkey, document.to_json(), swap);
+        let json = document.to_json();
+        let cargo = Cargo::Document { upto, record: Box::new(document) };
+        self.put(now, account, cargo, record::DOCUMENT, rkey, json, swap);
         true
     }
 
@@ -94,7 +110,7 @@ impl Replica {
         let Some((replica, plan)) = self.outbox.next_segment() else { return false };
         let record = self.segment_record(&replica, &plan);
         let rkey = record.key().to_string();
-        self.send(
+        self.put(
             now,
             account,
             Cargo::Segment { replica, plan },
@@ -106,12 +122,9 @@ impl Replica {
         true
     }
 
-    fn publish_awareness(&mut self, now: Timestamp, account: &Did) {
-        let Some(expires_at) = self.own.due(now, &self.budget) else { return };
-        let caret = self.selection.map(|(anchor, head)| Caret {
-            anchor: self.document.sticky(anchor, Bias::Before),
-            head: self.document.sticky(head, Bias::Before),
-        });
+    fn publish_awareness(&mut self, now: Timestamp, account: &Did) -> bool {
+        let Some(expires_at) = self.own.due(now, &self.budget) else { return false };
+        let caret = self.selection.map(|(anchor, head)| Caret { anchor, head });
         let record = AwarenessRecord {
             document: self.config.document.clone(),
             replica: self.config.replica.clone(),
@@ -122,11 +135,12 @@ impl Replica {
         };
         let rkey = self.config.document.rkey().to_string();
         self.own.written(now);
-        self.send(now, account, Cargo::Awareness, record::AWARENESS, rkey, record.to_json(), None);
+        self.put(now, account, Cargo::Awareness, record::AWARENESS, rkey, record.to_json(), None);
+        true
     }
 
-    #[allow(clippy::too_many_arguments)] // the one way out: everything a write is made of
-    fn send(
+    #[allow(clippy::too_many_arguments)] // everything a record and its place are made of
+    fn put(
         &mut self,
         now: Timestamp,
         account: &Did,
@@ -136,15 +150,26 @@ impl Replica {
         record: serde_json::Value,
         swap: Option<Swap>,
     ) {
+        self.send(now, account, cargo, PUT_POINTS, WriteAction::Put { collection, rkey, record, swap });
+    }
+
+    /// The one way out.
+    pub(super) fn send(
+        &mut self,
+        now: Timestamp,
+        account: &Did,
+        cargo: Cargo,
+        points: u32,
+        action: WriteAction,
+    ) {
         self.ids += 1;
         let id = WriteId(self.ids);
         // The server counts what it is asked, not what it answers.
-        self.budget.spend(now, PUT);
+        self.budget.spend(now, points);
         let key = store_keys::budget(account, &self.config.replica);
         self.persist(vec![store_op(key, Some(self.budget.encode()))], Default::default());
         self.outbox.sent(now, id, cargo);
-        self.effects
-            .push(Effect::Write(Write { id, action: WriteAction::Put { collection, rkey, record, swap } }));
+        self.effects.push(Effect::Write(Write { id, action }));
     }
 
     pub(super) fn written(
@@ -160,7 +185,7 @@ impl Replica {
         }
         match result {
             Ok(receipt) => {
-                self.outbox.succeeded();
+                self.outbox.succeeded(&cargo);
                 self.own_rev = receipt.rev.or(self.own_rev.take());
                 self.published(now, cargo, receipt.cid);
             }
@@ -169,18 +194,16 @@ impl Replica {
                 if let WriteFailure::RateLimited { retry_after } = &failure {
                     self.budget.throttled(now, *retry_after);
                 }
-                match (&failure, &cargo) {
-                    // Presence is worth no stall: the next one says it anew.
-                    (WriteFailure::Refused { .. } | WriteFailure::SwapMismatch, Cargo::Awareness) => {}
-                    (WriteFailure::SwapMismatch, _) => {
-                        self.outbox.failed(now, &failure);
-                        // The record is not the one we know: look, then the intents apply to what is found.
-                        let owner = self.config.document.owner().clone();
-                        let outcome =
-                            self.views.get_mut(&owner).map(|view| view.ring(now, None, &mut self.ids));
-                        self.take_outcome(now, &owner, outcome.unwrap_or_default());
-                    }
-                    _ => self.outbox.failed(now, &failure),
+                self.outbox.failed(now, &failure, &cargo);
+                if cargo == Cargo::Fold {
+                    self.fold_failed(now);
+                } else if cargo == Cargo::Snapshot {
+                    self.snapshot_failed(now);
+                } else if failure == WriteFailure::SwapMismatch {
+                    // The record is not the one we know: look, then the intents apply to what is found.
+                    let owner = self.config.document.owner().clone();
+                    let outcome = self.views.get_mut(&owner).map(|view| view.ring(now, None, &mut self.ids));
+                    self.take_outcome(now, &owner, outcome.unwrap_or_default());
                 }
             }
         }
@@ -189,12 +212,19 @@ impl Replica {
 
     fn published(&mut self, now: Timestamp, cargo: Cargo, cid: Option<Cid>) {
         match cargo {
-            Cargo::Document { upto } => {
+            Cargo::Document { upto, record } => {
                 // What was written is what was planned; the view will verify it like everything else.
-                if let (Some(record), Some(cid)) = (self.charter.current_upto(upto), cid) {
-                    self.accept_document(record, cid);
+                let mut ops = Vec::new();
+                if let Some(cid) = cid {
+                    let bytes = sheaf_repo::json::to_cbor(&record.to_json());
+                    // In one batch with the intents it takes the place of: a restart without a network finds it there.
+                    if let Some(value) = bytes.ok().filter(|bytes| sheaf_repo::cid::of_record(bytes) == cid) {
+                        let key = store_keys::document_record(&self.config.document);
+                        ops.push(StoreOp::Put { key, value });
+                    }
+                    self.accept_document(*record, cid);
                 }
-                self.forget_intents(upto);
+                self.forget_intents(upto, ops);
                 self.document_changed(now);
             }
             Cargo::Segment { replica, plan } => {
@@ -206,8 +236,15 @@ impl Replica {
                 for (suffix, value) in self.outbox.segment_published(&replica, &plan) {
                     ops.push(store_op(store_keys::own(&self.config.document, &replica, &suffix), value));
                 }
-                self.persist(ops, Default::default());
+                self.persist(ops, Matter::default());
+                if plan.sealed
+                    && let Some(account) = self.config.account.clone()
+                {
+                    self.segment_was_sealed(now, &account);
+                }
             }
+            Cargo::Fold => self.folded(now),
+            Cargo::Snapshot => self.snapshot_published(),
             Cargo::Awareness => {}
         }
     }
@@ -218,6 +255,7 @@ impl Replica {
             replica: replica.clone(),
             seq: plan.seq,
             sealed: plan.sealed,
+            through: None,
             entries: plan.entries.clone(),
         }
     }
@@ -229,20 +267,23 @@ impl Replica {
             sheaf_repo::json::to_cbor(&record.to_json()).expect("our own record is valid atproto JSON");
         let cid = sheaf_repo::cid::of_record(&bytes);
         let rkey = record.key().to_string();
-        if let Err(why) = self.keep_segment(&account, &rkey, &cid, &bytes, ops) {
-            tracing::error!(rkey, why, "our own segment is refused by our own door");
+        match self.keep_segment(&account, &rkey, &cid, &bytes, ops) {
+            // Nothing new, unless its author has been removed meanwhile: what is published counts as far as anybody's.
+            Ok(kept) => self.show(kept.map(|kept| kept.shown).unwrap_or_default()),
+            Err(why) => tracing::error!(rkey, why, "our own segment is refused by our own door"),
         }
     }
 
-    fn forget_intents(&mut self, upto: u64) {
+    fn forget_intents(&mut self, upto: u64, mut ops: Vec<StoreOp>) {
         let done = self.charter.carried_out(upto);
         let document = &self.config.document;
-        let ops = done.into_iter().map(|n| store_op(store_keys::intent(document, n), None)).collect();
-        self.persist(ops, Default::default());
+        ops.extend(done.iter().map(|key| store_op(store_keys::intent(document, key), None)));
+        self.persist(ops, Matter::default());
     }
 
     /// Title or editors changed, by the owner's repo or by what is intended.
     pub(super) fn document_changed(&mut self, now: Timestamp) {
+        self.limits_changed();
         self.follow_editors(now);
         self.refresh();
     }
@@ -257,7 +298,8 @@ impl Replica {
     }
 
     pub(super) fn add_editor(&mut self, now: Timestamp, did: Did) {
-        if self.role() == Role::Owner && did != *self.config.document.owner() {
+        let editors = self.editors();
+        if self.role() == Role::Owner && !editors.contains(&did) && editors.len() <= record::MAX_EDITORS {
             self.intend(Intent::AddEditor(did));
             self.document_changed(now);
         }
@@ -271,25 +313,14 @@ impl Replica {
         {
             return;
         }
-        let mut former = self.former(&did);
-        self.make_fit(&mut former);
-        self.intend(Intent::RemoveEditor(former));
+        self.intend(Intent::RemoveEditor(self.evidence.former(&did)));
         self.document_changed(now);
     }
 
-    /// A record can hold only so much about former editors. Where it grew too long to be read back, newcomers see some text
-    /// again that this editor had deleted; nothing they wrote later gets in either way.
-    fn make_fit(&self, former: &mut FormerEditor) {
-        let intended = self.charter.with(&Intent::RemoveEditor(former.clone()));
-        if intended.is_some_and(|record| record.check().is_err()) {
-            tracing::warn!(did = %former.did, "too many deletions to name: the removal accepts none of them");
-            for replica in &mut former.replicas {
-                replica.deletes = Extent::default().deletes();
-            }
-        }
-    }
-
     pub(super) fn stalled(&self) -> Option<Stalled> {
+        if self.own_text_waits() {
+            return Some(Stalled::TextMissing);
+        }
         let mine = self.outbox.waiting() > 0;
         if mine && self.config.account.is_some() && !self.role().can_write() {
             return Some(Stalled::NoLongerEditor);

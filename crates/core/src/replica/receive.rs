@@ -1,45 +1,32 @@
 //! What the views prove comes in here: documents, presence, and segments through the door into the text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sheaf_repo::{cid::Cid, did::Did};
+use sheaf_repo::{
+    car,
+    cid::{self, Cid},
+    did::Did,
+};
 
 use super::{
     Doorbell, Effect, Fetch, FetchFailure, FetchId, Identity, Listening, Presence, Replica, ResolveFailure,
-    StoreOp, store_keys,
+    StoreOp, evidence, store_keys, storing::Matter,
 };
 use crate::{
-    client_id::{ClientId, ReplicaId},
+    client_id::ReplicaId,
     document::Bias,
-    document_uri::DocumentUri,
-    door::{self, Allowed, VettedUpdate},
-    extent::Extent,
-    record::{self, AwarenessRecord, DocumentRecord, FormerEditor, FormerReplica, SegmentKey, SegmentRecord},
+    record::{self, AwarenessRecord, DocumentRecord},
     repo_view::{Advance, Ask, Outcome, RepoView},
-    segment,
     text::{Splice, Utf16Offset, utf16_len},
     time::Timestamp,
 };
-
-/// Verified segments that are in the store, with what each holds in one piece.
-#[derive(Debug, Default)]
-pub(super) struct StoredSegments(BTreeMap<(Did, String), BTreeMap<Cid, VettedSegment>>);
-
-/// A segment that passed every check.
-#[derive(Debug, Clone)]
-pub(super) struct VettedSegment {
-    replica: ReplicaId,
-    /// When its author says they made its last entry.
-    made: Timestamp,
-    updates: Vec<VettedUpdate>,
-}
 
 /// What came of a segment that belongs to the document.
 pub(super) struct Kept {
     replica: ReplicaId,
     made: Timestamp,
     /// What the text went through.
-    shown: Vec<Splice>,
+    pub(super) shown: Vec<Splice>,
 }
 
 impl Replica {
@@ -54,6 +41,9 @@ impl Replica {
     }
 
     pub(super) fn fetched(&mut self, now: Timestamp, fetch: FetchId, result: &Result<Vec<u8>, FetchFailure>) {
+        if self.fetched_snapshot(now, fetch, result) {
+            return;
+        }
         let answered = self.views.iter_mut().find_map(|(did, view)| {
             view.fetched(now, fetch, result, &mut self.ids).map(|outcome| (did.clone(), outcome))
         });
@@ -86,6 +76,14 @@ impl Replica {
         if let Some(advance) = outcome.advance {
             self.advance(now, did, advance);
         }
+        let seen = !self.own_repo_seen
+            && self.config.account.as_ref() == Some(did)
+            && self.views.get(did).is_some_and(|view| view.verified_at().is_some());
+        if seen {
+            // Whatever the last session left to be done with it.
+            self.own_repo_seen = true;
+            self.plan_fold(did);
+        }
     }
 
     // --- whom to follow ---
@@ -95,13 +93,14 @@ impl Replica {
         let document = &self.config.document;
         let seed = self.config.seed;
         self.views.entry(did.clone()).or_insert_with(|| {
-            let mut ranges = vec![document.awareness_range()];
+            let mut ranges = Vec::new();
             if did == document.owner() {
                 ranges.push(document.document_range());
             }
             ranges.push(document.segment_range());
+            let beside = vec![document.awareness_range(), document.snapshot_range()];
             let salt = did.as_str().bytes().fold(seed, |h, b| h.rotate_left(5) ^ u64::from(b));
-            RepoView::new(did.clone(), ranges, salt)
+            RepoView::new(did.clone(), ranges, salt).with_beside(beside)
         })
     }
 
@@ -144,13 +143,14 @@ impl Replica {
 
     // --- what is proved ---
 
-    fn advance(&mut self, now: Timestamp, did: &Did, advance: Advance) {
+    pub(super) fn advance(&mut self, now: Timestamp, did: &Did, advance: Advance) {
         let span =
             tracing::debug_span!("advance", %did, changed = advance.changed.len(), gone = advance.gone.len());
         let _entered = span.enter();
         let mut ops = Vec::new();
         let mut splices = Vec::new();
         let mut membership_changed = false;
+        let mut snapshots = Vec::new();
         if let Some(quarantined) = self.quarantined.get_mut(did) {
             quarantined.retain(|path, _| {
                 !advance.gone.contains(path) && !advance.changed.iter().any(|c| c.0 == *path)
@@ -163,6 +163,8 @@ impl Replica {
                     Ok(document) => {
                         let key = store_keys::document_record(&self.config.document);
                         ops.push(StoreOp::Put { key, value: bytes.clone() });
+                        ops.push(StoreOp::Delete { key: store_keys::deleted(&self.config.document) });
+                        self.document_bytes = Some(bytes.clone());
                         self.accept_document(document, *cid);
                         membership_changed = true;
                         None
@@ -170,18 +172,23 @@ impl Replica {
                     Err(why) => Some(why.to_string()),
                 },
                 record::AWARENESS => self.receive_awareness(now, did, bytes).err(),
+                record::SNAPSHOT => {
+                    snapshots.push((path, bytes));
+                    None
+                }
                 record::SEGMENT => {
                     self.receive_segment(now, did, rkey, cid, bytes, &mut ops, &mut splices).err()
                 }
                 _ => None,
             };
             if let Some(why) = refused {
-                tracing::warn!(path, %cid, why, "a record is refused");
+                tracing::warn!(path, why, "a record is refused");
                 self.quarantined.entry(did.clone()).or_default().insert(path.clone(), why);
             }
         }
         if advance.gone.iter().any(|path| *path == self.config.document.document_path()) {
             self.found = Presence::Deleted;
+            ops.push(StoreOp::Put { key: store_keys::deleted(&self.config.document), value: vec![] });
         } else if did == self.config.document.owner()
             && self.found == Presence::Looking
             && self
@@ -192,16 +199,37 @@ impl Replica {
             self.found = Presence::NotFound;
         }
         let saved = self.views.get(did).and_then(|view| {
-            // Presence is not stored, so it is to be fetched anew after a restart.
-            view.save(|path, _| !path.starts_with(record::AWARENESS))
+            // Neither presence nor what is carried is stored, so they are to be fetched anew after a restart.
+            let stored =
+                |path: &str| !path.starts_with(record::AWARENESS) && !path.starts_with(record::SNAPSHOT);
+            view.save(|path, _| stored(path)).zip(view.proof())
         });
-        if let Some(value) = saved {
+        if let Some((value, (root, blocks))) = saved {
             ops.push(StoreOp::Put { key: store_keys::repo(&self.config.document, did), value });
+            let value = car::write([&root], blocks.iter());
+            ops.push(StoreOp::Put { key: store_keys::proof(&self.config.document, did), value });
         }
-        self.persist(ops, BTreeMap::new());
+        self.persist(ops, Matter::default());
         self.show(splices);
+        if self.evidence.is_contradicted() {
+            tracing::warn!(%did, "somebody has published two texts in one place: the text is made anew");
+            self.reweave();
+        }
         if membership_changed {
             self.document_changed(now);
+        }
+        if self.config.account.as_ref() == Some(did) {
+            self.plan_fold(did);
+        }
+        let of_text = |path: &String| path.starts_with(record::SEGMENT) || path.starts_with(record::DOCUMENT);
+        if advance.changed.iter().any(|(path, ..)| of_text(path)) || advance.gone.iter().any(of_text) {
+            self.is_to_be_carried(now, did);
+        }
+        for (path, bytes) in snapshots {
+            if let Err(why) = self.receive_snapshot(now, did, bytes) {
+                tracing::warn!(path, why, "a snapshot is refused");
+                self.quarantined.entry(did.clone()).or_default().insert(path.clone(), why);
+            }
         }
         self.refresh();
     }
@@ -261,68 +289,25 @@ impl Replica {
         bytes: &[u8],
         ops: &mut Vec<StoreOp>,
     ) -> Result<Option<Kept>, String> {
-        let former =
-            self.charter.current().and_then(|r| r.former.into_iter().find(|former| former.did == *did));
-        let Some(vetted) = vet(&self.config.document, did, rkey, bytes, former.as_ref())? else {
+        let Some(vetted) = evidence::vet(&self.config.document, did, rkey, bytes)? else {
             return Ok(None);
         };
         let key = store_keys::segment(&self.config.document, did, rkey, cid);
         ops.push(StoreOp::Put { key, value: bytes.to_vec() });
-        for older in self.stored.add(did, rkey, cid, &vetted) {
-            ops.push(StoreOp::Delete { key: store_keys::segment(&self.config.document, did, rkey, &older) });
+        for (rkey, older) in self.evidence.add(did, rkey, cid, &vetted) {
+            ops.push(StoreOp::Delete { key: store_keys::segment(&self.config.document, did, &rkey, &older) });
         }
-        let shown = self.apply(did, &vetted.updates);
-        Ok(Some(Kept { replica: vetted.replica, made: vetted.made, shown }))
-    }
-
-    fn apply(&mut self, did: &Did, updates: &[VettedUpdate]) -> Vec<Splice> {
-        let mut splices = Vec::new();
-        for update in updates {
-            match self.waiting.offer(&mut self.document, update.clone()) {
-                Ok(shown) => splices.extend(shown),
-                Err(why) => {
-                    // It is stored, so nothing is lost: it is tried again with the next thing that arrives.
-                    tracing::warn!(%did, %why, "an update has to be offered again");
-                    self.turned_away.push(update.clone());
-                }
-            }
-        }
-        if !splices.is_empty() {
-            for update in std::mem::take(&mut self.turned_away) {
-                match self.waiting.offer(&mut self.document, update.clone()) {
-                    Ok(shown) => splices.extend(shown),
-                    Err(_) => self.turned_away.push(update),
-                }
-            }
-        }
-        splices
-    }
-
-    /// What one of this account's replicas on this device has written and not sealed yet.
-    pub(super) fn apply_own<'a>(
-        &mut self,
-        account: &Did,
-        replica: &ReplicaId,
-        updates: impl Iterator<Item = &'a [u8]>,
-    ) {
-        let client = ClientId::derive(account.as_str(), &self.config.document.to_string(), replica);
-        let mut vetted = Vec::new();
-        for update in updates {
-            match door::scan(update, Allowed::Author(client)) {
-                Ok(update) => vetted.push(update),
-                Err(why) => tracing::error!(%replica, %why, "a stored change of one's own is unreadable"),
-            }
-        }
-        self.apply(account, &vetted);
+        // What was contradicted is woven anew once all that has come is here.
+        let shown = if self.evidence.is_contradicted() { vec![] } else { self.apply_segment(did, &vetted) };
+        Ok(Some(Kept { made: vetted.made(), replica: vetted.replica, shown }))
     }
 
     /// A segment that was verified before the last restart.
     pub(super) fn load_segment(&mut self, did: &str, rkey: &str, cid: &str, bytes: &[u8]) {
-        let (Ok(did), Ok(cid)) = (did.parse::<Did>(), cid.parse::<Cid>()) else { return };
-        match vet(&self.config.document, &did, rkey, bytes, None) {
+        let (Ok(did), Ok(cid)) = (did.parse::<Did>(), cid::parse(cid)) else { return };
+        match evidence::vet(&self.config.document, &did, rkey, bytes) {
             Ok(Some(vetted)) => {
-                self.apply(&did, &vetted.updates);
-                self.stored.add(&did, rkey, &cid, &vetted);
+                self.evidence.add(&did, rkey, &cid, &vetted);
             }
             Ok(None) => {}
             Err(why) => {
@@ -330,70 +315,4 @@ impl Replica {
             }
         }
     }
-}
-
-/// Every check between a proved record and the text. `None` when the segment belongs to another document or, by the
-/// removal of its author, to nobody.
-fn vet(
-    document: &DocumentUri,
-    author: &Did,
-    rkey: &str,
-    bytes: &[u8],
-    former: Option<&FormerEditor>,
-) -> Result<Option<VettedSegment>, String> {
-    let key: SegmentKey = rkey.parse().map_err(|e: record::RecordError| e.to_string())?;
-    let record = SegmentRecord::parse(bytes).map_err(|e| e.to_string())?;
-    if record.document != *document {
-        return Ok(None);
-    }
-    if record.replica != key.replica || record.seq != key.seq {
-        return Err("it says it is another segment than its key says".into());
-    }
-    let client = ClientId::derive(author.as_str(), &document.to_string(), &record.replica);
-    let entries = segment::decode_entries(&record.entries).map_err(|e| e.to_string())?;
-    let mut updates = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        updates.push(door::scan(&entry.update, Allowed::Author(client)).map_err(|e| e.to_string())?);
-    }
-    if let Some(former) = former {
-        let Some(limit) = former.replicas.iter().find(|r| r.replica == record.replica) else {
-            return Ok(None);
-        };
-        let extent = Extent::from_parts(limit.clock, &limit.deletes).map_err(|e| e.to_string())?;
-        updates = updates.iter().filter_map(|update| extent.limit(update)).collect();
-    }
-    let made = entries.last().map_or(Timestamp::EPOCH, |entry| entry.at);
-    Ok(Some(VettedSegment { replica: record.replica, made, updates }))
-}
-
-impl StoredSegments {
-    /// Remembers a segment and names the older versions of it that hold nothing the new one lacks.
-    fn add(&mut self, did: &Did, rkey: &str, cid: &Cid, vetted: &VettedSegment) -> Vec<Cid> {
-        let versions = self.0.entry((did.clone(), rkey.to_owned())).or_default();
-        let new = Extent::of(&vetted.updates);
-        let superseded: Vec<Cid> = versions
-            .iter()
-            .filter(|(older, segment)| *older != cid && new.covers(&Extent::of(&segment.updates)))
-            .map(|(older, _)| *older)
-            .collect();
-        versions.retain(|older, _| !superseded.contains(older));
-        versions.insert(*cid, vetted.clone());
-        superseded
-    }
-}
-
-/// What the removal of an editor accepts of them: all that this device has verified.
-pub(super) fn former(did: &Did, stored: &StoredSegments) -> FormerEditor {
-    let mut extents: BTreeMap<ReplicaId, Extent> = BTreeMap::new();
-    for ((author, _), versions) in &stored.0 {
-        for segment in versions.values().filter(|_| author == did) {
-            extents.entry(segment.replica.clone()).or_default().unite(&Extent::of(&segment.updates));
-        }
-    }
-    let replicas = extents.into_iter().map(|(replica, extent)| FormerReplica {
-        replica,
-        clock: extent.clock(),
-        deletes: extent.deletes(),
-    });
-    FormerEditor { did: did.clone(), replicas: replicas.collect() }
 }

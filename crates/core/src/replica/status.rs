@@ -59,6 +59,8 @@ pub enum Stalled {
     Refused(String),
     /// The owner has removed this account from the editors.
     NoLongerEditor,
+    /// Something that one's own text builds on is not here (any more). It is looked for.
+    TextMissing,
 }
 
 /// One editor's repo, as far as this replica has verified it.
@@ -87,7 +89,8 @@ pub struct Person {
     pub did: Did,
     /// Their verified handle.
     pub handle: Option<String>,
-    /// What to call them: checked and capped, still only ever text.
+    /// What to call them: their verified handle, after the name they chose if that is another, as in “Ada (ada.example)”;
+    /// their DID where no handle is verified. Checked and capped, still only ever text.
     pub name: String,
     /// `#rrggbb`.
     pub color: String,
@@ -177,13 +180,21 @@ impl Status {
         if let Some(reason) = &self.store_trouble {
             return format!("Not saved on this device: {reason}");
         }
+        if self.unsaved > 0 {
+            // Nothing else may be said of changes that could still be lost.
+            return "Saving on this device".into();
+        }
         let changes = match self.waiting {
             1 => "1 change waiting".to_owned(),
             n => format!("{n} changes waiting"),
         };
         match &self.stalled {
+            Some(Stalled::TextMissing) => {
+                return "Some text that yours builds on is missing; looking for it".into();
+            }
             Some(Stalled::NoLongerEditor) if self.waiting == 0 => return "You can read this document".into(),
             Some(Stalled::NoLongerEditor) => return format!("You are no longer an editor: {changes}"),
+            Some(Stalled::SignInAgain) if self.waiting == 0 => return "Sign in again to publish".into(),
             Some(Stalled::SignInAgain) => return format!("Sign in again to publish: {changes}"),
             Some(Stalled::Refused(reason)) => {
                 return format!("Saved on this device; your server refused it: {reason}");

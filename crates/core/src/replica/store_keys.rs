@@ -2,16 +2,21 @@
 //!
 //! ```text
 //! doc/{document}/document                     the owner's document record as last verified
-//! doc/{document}/intent/{n}                   the owner's changes to it that are not published yet
+//! doc/{document}/intent/{replica}/{n}         the owner's changes to it that are not published yet
+//! doc/{document}/deleted                      there, once the owner has deleted the document
 //! doc/{document}/repo/{did}                   what is verified of an editor's repo (head, entries)
+//! doc/{document}/proof/{did}                  the head's commit and the tree's nodes that prove those entries, as a CAR
 //! doc/{document}/segment/{did}/{rkey}/{cid}   a verified segment record, byte for byte: the evidence for the text
 //! doc/{document}/replica/{replica}/…          one replica's own unpublished and active entries
 //! account/{did}/budget/{replica}              what this replica has spent of the account's write quota
 //! ```
 
-use sheaf_repo::{cid::Cid, did::Did};
+use sheaf_repo::{
+    cid::{self, Cid},
+    did::Did,
+};
 
-use crate::{client_id::ReplicaId, document_uri::DocumentUri};
+use crate::{client_id::ReplicaId, document_uri::DocumentUri, editors::IntentKey};
 
 /// Prefix of everything kept for one document.
 pub(crate) fn document_prefix(document: &DocumentUri) -> String {
@@ -31,16 +36,24 @@ pub(crate) fn document_record(document: &DocumentUri) -> String {
     format!("doc/{document}/document")
 }
 
-pub(crate) fn intent(document: &DocumentUri, n: u64) -> String {
-    format!("doc/{document}/intent/{n:016}")
+pub(crate) fn intent(document: &DocumentUri, key: &IntentKey) -> String {
+    format!("doc/{document}/intent/{}/{:016}", key.replica, key.n)
+}
+
+pub(crate) fn deleted(document: &DocumentUri) -> String {
+    format!("doc/{document}/deleted")
 }
 
 pub(crate) fn repo(document: &DocumentUri, did: &Did) -> String {
     format!("doc/{document}/repo/{did}")
 }
 
+pub(crate) fn proof(document: &DocumentUri, did: &Did) -> String {
+    format!("doc/{document}/proof/{did}")
+}
+
 pub(crate) fn segment(document: &DocumentUri, did: &Did, rkey: &str, cid: &Cid) -> String {
-    format!("doc/{document}/segment/{did}/{rkey}/{cid}")
+    format!("doc/{document}/segment/{did}/{rkey}/{}", cid::text(cid))
 }
 
 pub(crate) fn own(document: &DocumentUri, replica: &ReplicaId, suffix: &str) -> String {
@@ -51,8 +64,10 @@ pub(crate) fn own(document: &DocumentUri, replica: &ReplicaId, suffix: &str) -> 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
     Document,
-    Intent(u64),
+    Deleted,
+    Intent { replica: &'a str, n: u64 },
     Repo(&'a str),
+    Proof(&'a str),
     Segment { did: &'a str, rkey: &'a str, cid: &'a str },
     Own { replica: &'a str, suffix: &'a str },
 }
@@ -62,8 +77,13 @@ pub(crate) fn parse(rest: &str) -> Option<Key<'_>> {
     let (kind, rest) = rest.split_once('/').unwrap_or((rest, ""));
     match kind {
         "document" if rest.is_empty() => Some(Key::Document),
-        "intent" => rest.parse().ok().map(Key::Intent),
+        "deleted" if rest.is_empty() => Some(Key::Deleted),
+        "intent" => {
+            let (replica, n) = rest.split_once('/')?;
+            Some(Key::Intent { replica, n: n.parse().ok()? })
+        }
         "repo" => Some(Key::Repo(rest)),
+        "proof" => Some(Key::Proof(rest)),
         "segment" => {
             let mut parts = rest.splitn(3, '/');
             Some(Key::Segment { did: parts.next()?, rkey: parts.next()?, cid: parts.next()? })
@@ -86,7 +106,10 @@ mod tests {
         let prefix = document_prefix(&document);
         let rest = |key: String| key.strip_prefix(&prefix).unwrap().to_owned();
         assert_eq!(parse(&rest(document_record(&document))), Some(Key::Document));
-        assert_eq!(parse(&rest(intent(&document, 7))), Some(Key::Intent(7)));
+        assert_eq!(parse(&rest(deleted(&document))), Some(Key::Deleted));
+        assert_eq!(parse(&rest(proof(&document, &did))), Some(Key::Proof("did:web:bob.example")));
+        let key = IntentKey { replica: replica.clone(), n: 7 };
+        assert_eq!(parse(&rest(intent(&document, &key))), Some(Key::Intent { replica: "r1", n: 7 }));
         assert_eq!(parse(&rest(repo(&document, &did))), Some(Key::Repo("did:web:bob.example")));
         assert_eq!(
             parse(&rest(own(&document, &replica, "entry/1"))),

@@ -9,31 +9,58 @@
 //! It does no IO: it says what it wants as [`Ask`]s and is given the answers.
 
 mod pursuit;
+mod ring;
 mod trouble;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
-use sheaf_repo::{blocks::Blocks, cid::Cid, did::Did, mst::KeyRange, tid::Tid};
+use sheaf_repo::{
+    blocks::Blocks,
+    cid::{self, Cid},
+    did::Did,
+    mst::KeyRange,
+    tid::Tid,
+};
 
-use self::pursuit::{Known, Pursuit, Step};
 pub use self::trouble::Trouble;
+use self::{
+    pursuit::{Known, Pursuit, Step},
+    ring::{Awaited, FalseAlarms, Ring},
+};
 use crate::{
+    record,
     replica::{Doorbell, FetchFailure, FetchId, FetchWhat, Identity, ResolveFailure},
     time::Timestamp,
 };
+
+/// After a failure, however long the wait was to be, a bell has the repo looked at this much later.
+const RUNG_RETRY: Duration = Duration::from_secs(5);
+/// Changed places remembered while a repo is being read: two (text and presence) are the rule.
+const MAX_RUNG_PATHS: usize = 4;
+/// How often in a row a repo that moved on is followed at once,
+const MOVED_ON_AT_ONCE: u32 = 4;
+/// how long is waited the next time, doubling (so some four seconds at the end),
+const MOVED_ON_WAIT: Duration = Duration::from_millis(50);
+/// and how often altogether before it counts as a failure of its server.
+const MAX_MOVED_ON: u32 = 11;
+/// Carried states that are kept until the account's key is known.
+const MAX_CARRIED: usize = 4;
 
 /// A head that was verified, signature and ranges both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The commit.
-    #[serde(with = "crate::repo_view::text")]
+    #[serde(with = "crate::repo_view::cid_text")]
     pub commit: Cid,
     /// Its revision; only ever grows.
     #[serde(with = "crate::repo_view::text")]
     pub rev: Tid,
     /// The root of its tree.
-    #[serde(with = "crate::repo_view::text")]
+    #[serde(with = "crate::repo_view::cid_text")]
     pub data: Cid,
 }
 
@@ -74,34 +101,71 @@ pub struct Outcome {
     pub advance: Option<Advance>,
 }
 
+impl Advance {
+    /// This and then a newer one, as one.
+    fn then(mut self, newer: Advance) -> Advance {
+        self.changed.retain(|(path, ..)| {
+            !newer.gone.contains(path) && !newer.changed.iter().any(|(p, ..)| p == path)
+        });
+        self.gone.retain(|path| !newer.changed.iter().any(|(p, ..)| p == path));
+        self.changed.extend(newer.changed);
+        self.gone.extend(newer.gone);
+        self
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, later: Outcome) {
+        self.asks.extend(later.asks);
+        self.advance = match (self.advance.take(), later.advance) {
+            (Some(advance), Some(newer)) => Some(advance.then(newer)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
 /// One editor's repo, seen from one document.
 #[derive(Debug)]
 pub struct RepoView {
     did: Did,
     ranges: Vec<KeyRange>,
+    /// How many of them, the first ones, are found on the way to the others.
+    beside: usize,
     identity: Option<Identity>,
     resolving: bool,
     head: Option<Head>,
+    /// The head's commit; with the nodes it proves the entries to anyone.
+    commit: Option<Vec<u8>>,
+    /// What others carry of this repo, while its key is not known yet.
+    carried: Vec<(Cid, Blocks)>,
+    /// The newest head that brought something new in our ranges.
+    changed_at: Option<Tid>,
     entries: BTreeMap<String, Cid>,
     /// Whether `entries` is all there is at `head`; after a restart some may have to be fetched anew.
     complete: bool,
     /// The tree's nodes in our ranges at `head`; a cache, never trusted for absence.
     nodes: Blocks,
     pursuit: Option<Pursuit>,
+    /// Blocks of a pursuit that the repo ran away from: most of them are in its newer state too.
+    salvaged: Blocks,
     /// Something rang while busy: look again afterwards.
     rung: Option<Ring>,
+    /// Paths that rang since the last arrival: where the repo is changing.
+    rung_paths: BTreeSet<String>,
+    /// A revision that a bell named and the PDS does not show yet.
+    awaited: Option<Awaited>,
     trouble: Option<Trouble>,
+    failed_at: Timestamp,
     attempts: u32,
-    false_alarms: u32,
+    /// How often in a row the repo had moved on before its blocks could be read.
+    moved_on: u32,
+    false_alarms: FalseAlarms,
+    /// Nothing is asked before this.
     retry_at: Option<Timestamp>,
+    /// Look again then, or sooner.
+    again_at: Option<Timestamp>,
     verified_at: Option<Timestamp>,
     jitter: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Ring {
-    path: Option<String>,
-    car: Option<Vec<u8>>,
 }
 
 /// The part of a view that survives a restart.
@@ -113,23 +177,42 @@ struct Saved {
 }
 
 impl RepoView {
+    /// The view with further ranges that a first look does not begin with, as they are short, and most of what proves them
+    /// lies on the way to the others: asking for each would be a request more.
+    #[must_use]
+    pub fn with_beside(mut self, ranges: Vec<KeyRange>) -> Self {
+        self.beside += ranges.len();
+        self.ranges.splice(0..0, ranges);
+        self
+    }
+
     /// A view that knows nothing yet. Each of `ranges` is also where a first look begins.
     pub fn new(did: Did, ranges: Vec<KeyRange>, jitter: u64) -> Self {
         RepoView {
             did,
             ranges,
+            beside: 0,
             identity: None,
             resolving: false,
             head: None,
+            commit: None,
+            carried: Vec::new(),
+            changed_at: None,
             entries: BTreeMap::new(),
             complete: false,
             nodes: Blocks::default(),
             pursuit: None,
+            salvaged: Blocks::default(),
             rung: None,
+            rung_paths: BTreeSet::new(),
+            awaited: None,
             trouble: None,
+            failed_at: Timestamp::EPOCH,
             attempts: 0,
-            false_alarms: 0,
+            moved_on: 0,
+            false_alarms: FalseAlarms::default(),
             retry_at: None,
+            again_at: None,
             verified_at: None,
             jitter,
         }
@@ -139,7 +222,7 @@ impl RepoView {
     pub fn restore(&mut self, saved: &[u8]) {
         let Ok(saved) = serde_json::from_slice::<Saved>(saved) else { return };
         let entries: Result<BTreeMap<String, Cid>, _> =
-            saved.entries.into_iter().map(|(path, cid)| cid.parse::<Cid>().map(|cid| (path, cid))).collect();
+            saved.entries.into_iter().map(|(path, cid)| cid::parse(&cid).map(|cid| (path, cid))).collect();
         if let Ok(entries) = entries {
             self.head = Some(saved.head);
             self.complete = saved.complete;
@@ -147,11 +230,18 @@ impl RepoView {
         }
     }
 
+    /// Forgets the entries that `keep` does not want: they are walked to and fetched again.
+    pub fn forget(&mut self, keep: impl Fn(&str, &Cid) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(|path, cid| keep(path, cid));
+        self.complete &= self.entries.len() == before;
+    }
+
     /// What to keep over a restart, once there is anything. `keep` says which entries are safely stored: the others will be
     /// fetched anew.
     pub fn save(&self, keep: impl Fn(&str, &Cid) -> bool) -> Option<Vec<u8>> {
         let kept = self.entries.iter().filter(|(path, cid)| keep(path, cid));
-        let entries: BTreeMap<_, _> = kept.map(|(path, cid)| (path.clone(), cid.to_string())).collect();
+        let entries: BTreeMap<_, _> = kept.map(|(path, cid)| (path.clone(), cid::text(cid))).collect();
         let complete = self.complete && entries.len() == self.entries.len();
         let saved = Saved { head: self.head.clone()?, complete, entries };
         Some(serde_json::to_vec(&saved).expect("strings and maps of strings always serialise"))
@@ -172,6 +262,11 @@ impl RepoView {
         self.head.as_ref()
     }
 
+    /// The newest revision found in this session at which something in the ranges had changed.
+    pub fn changed_at(&self) -> Option<&Tid> {
+        self.changed_at.as_ref()
+    }
+
     /// When the repo was last found to be at that head, or moved to it.
     pub fn verified_at(&self) -> Option<Timestamp> {
         self.verified_at
@@ -187,9 +282,21 @@ impl RepoView {
         self.entries.get(path)
     }
 
+    /// Every record in the ranges at the verified head, by path.
+    pub fn entries(&self) -> impl Iterator<Item = (&String, &Cid)> {
+        self.entries.iter()
+    }
+
     /// When it wants [`RepoView::tick`] to be called.
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.retry_at
+        self.retry_at.into_iter().chain(self.again_at).min()
+    }
+
+    /// Times of the clock as it was before mean nothing now.
+    pub fn clock_was_set_back(&mut self, now: Timestamp) {
+        self.retry_at = self.retry_at.map(|at| at.min(now));
+        self.again_at = self.again_at.map(|at| at.min(now));
+        self.failed_at = self.failed_at.min(now);
     }
 
     /// Something says that the repo may have changed, or it is time to look.
@@ -203,14 +310,20 @@ impl RepoView {
                 }
                 let path =
                     bell.path.clone().filter(|path| self.ranges.iter().any(|range| range.contains(path)));
-                Ring { path, car: bell.car.clone() }
+                if let Some(path) = path.clone().filter(|_| self.rung_paths.len() < MAX_RUNG_PATHS) {
+                    self.rung_paths.insert(path);
+                }
+                if let Some(rev) = &bell.rev {
+                    Awaited::named(&mut self.awaited, rev);
+                }
+                Ring::bell(path, bell.car.clone())
             }
-            None => Ring::default(),
+            None => Ring::look(),
         };
-        self.rung = Some(ring);
-        if self.trouble.as_ref().is_some_and(|t| !t.is_passing()) && doorbell.is_some() {
-            // A bell that anyone can ring must not defeat the back-off; the retry will look.
-            return Outcome::default();
+        Ring::merge(&mut self.rung, ring);
+        if self.trouble.is_some() && doorbell.is_some() {
+            // Whoever can ring this bell can do so all day: it shortens a long wait, but never to less than a poll's.
+            self.try_by(self.failed_at.saturating_add(RUNG_RETRY));
         }
         self.go_on(now, ids)
     }
@@ -218,19 +331,25 @@ impl RepoView {
     /// The network is back or the person asks: try now whatever was put off.
     pub fn retry_now(&mut self, now: Timestamp, ids: &mut u64) -> Outcome {
         self.attempts = 0;
+        self.moved_on = 0;
         self.retry_at = None;
-        self.rung.get_or_insert_default();
+        self.again_at = None;
+        Ring::merge(&mut self.rung, Ring::look());
         self.go_on(now, ids)
     }
 
     /// Time passed.
     pub fn tick(&mut self, now: Timestamp, ids: &mut u64) -> Outcome {
-        if self.retry_at.is_none_or(|at| at > now) {
+        let retry = self.retry_at.take_if(|at| *at <= now).is_some();
+        let again = self.again_at.take_if(|at| *at <= now).is_some();
+        if !retry && !again {
             return Outcome::default();
         }
-        self.retry_at = None;
-        if self.trouble.is_some() {
-            self.rung.get_or_insert_default();
+        if again {
+            Ring::merge(&mut self.rung, Ring::again());
+        }
+        if retry && self.trouble.is_some() {
+            Ring::merge(&mut self.rung, Ring::look());
         }
         self.go_on(now, ids)
     }
@@ -248,7 +367,12 @@ impl RepoView {
         match result {
             Ok(identity) if identity.did == self.did => {
                 self.identity = Some(identity);
-                self.go_on(now, ids)
+                let carried = std::mem::take(&mut self.carried);
+                let shown =
+                    carried.into_iter().filter_map(|(commit, blocks)| self.carry(now, commit, blocks));
+                let mut outcome = Outcome { advance: shown.reduce(Advance::then), ..Outcome::default() };
+                outcome.add(self.go_on(now, ids));
+                outcome
             }
             Ok(_) => self.fail(now, Trouble::Resolve(ResolveFailure::Malformed("another account".into()))),
             Err(failure) => self.fail(now, Trouble::Resolve(failure)),
@@ -269,15 +393,74 @@ impl RepoView {
                 Ok(()) => Some(self.go_on(now, ids)),
                 Err(why) => Some(self.fail(now, Trouble::Invalid(why))),
             },
-            // The repo moved on while we were reading: begin again at its newer head, which is progress, not failure.
-            Err(FetchFailure::BlocksNotFound) if self.attempts < 4 => {
-                self.attempts += 1;
-                self.pursuit = None;
-                self.rung = Some(Ring::default());
-                Some(self.go_on(now, ids))
+            Err(FetchFailure::BlocksNotFound) if self.moved_on < MAX_MOVED_ON => {
+                Some(self.follow_on(now, ids))
             }
             Err(failure) => Some(self.fail(now, Trouble::Fetch(failure.clone()))),
         }
+    }
+
+    /// Somebody carries a state of this repo: a commit, and the blocks that hang on it in the ranges of the text. It is
+    /// verified like everything else, so it does not matter who they are; it only serves where it is newer than what is
+    /// known. The repo itself is asked all the same.
+    pub fn carry(&mut self, now: Timestamp, commit: Cid, blocks: Blocks) -> Option<Advance> {
+        let Some(identity) = self.identity.clone() else {
+            if self.carried.len() < MAX_CARRIED {
+                self.carried.push((commit, blocks));
+            }
+            return None;
+        };
+        // Presence and snapshots are not carried: of them a carried state says nothing.
+        let text = |path: &str| path.starts_with(record::SEGMENT) || path.starts_with(record::DOCUMENT);
+        let ranges: Vec<KeyRange> = self.ranges.iter().filter(|range| text(range.from())).cloned().collect();
+        let (of_text, rest) = std::mem::take(&mut self.entries).into_iter().partition(|(path, _)| text(path));
+        self.entries = of_text;
+        let known = Known {
+            head: self.head.as_ref(),
+            complete: false,
+            entries: &self.entries,
+            nodes: &self.nodes,
+            ranges: &ranges,
+        };
+        let step = Pursuit::from_carried(commit, blocks).step(now, &identity, &known);
+        let advance = match step {
+            Step::Arrived(arrival) if self.head.as_ref().is_none_or(|head| head.rev < arrival.head.rev) => {
+                let gone = self.entries.keys().filter(|path| !arrival.entries.contains_key(*path));
+                let advance = Advance { changed: arrival.changed, gone: gone.cloned().collect() };
+                self.head = Some(arrival.head);
+                self.commit = Some(arrival.commit);
+                self.entries = arrival.entries;
+                self.nodes = arrival.nodes;
+                // Of the other ranges it says nothing.
+                self.complete = false;
+                Some(advance)
+            }
+            Step::Arrived(_) | Step::Unchanged => None,
+            Step::Failed(why) => {
+                tracing::info!(did = %self.did, %why, "what somebody carries of a repo is not believed");
+                None
+            }
+            Step::Wait | Step::Ask(_) | Step::CheckKey => {
+                tracing::info!(did = %self.did, "what somebody carries of a repo does not prove itself");
+                None
+            }
+        };
+        self.entries.extend(rest);
+        advance
+    }
+
+    /// The blocks that prove the entries at the head, but for the records themselves: the commit, and the nodes.
+    pub fn proof(&self) -> Option<(Cid, Blocks)> {
+        let mut blocks = self.nodes.clone();
+        let commit = blocks.add(self.commit.clone()?);
+        Some((commit, blocks))
+    }
+
+    /// Takes back what [`RepoView::proof`] gave, after [`RepoView::restore`].
+    pub fn restore_proof(&mut self, blocks: Blocks) {
+        let Some(head) = &self.head else { return };
+        self.commit = blocks.get(&head.commit).map(<[u8]>::to_vec);
+        self.nodes = blocks;
     }
 
     /// Does whatever can be done now.
@@ -292,10 +475,16 @@ impl RepoView {
             return outcome;
         };
         if self.pursuit.is_none() {
-            let Some(ring) = self.rung.take() else { return outcome };
-            self.pursuit = Some(match ring.car.as_deref().and_then(Pursuit::from_frame) {
-                Some(pursuit) => pursuit,
-                None => Pursuit::new(self.probes(ring.path.as_deref())),
+            let Some(mut ring) = self.rung.take() else { return outcome };
+            let salvaged = std::mem::take(&mut self.salvaged);
+            let by_bell = ring.is_bell();
+            self.pursuit = Some(match Pursuit::from_frames(ring.take_frames()) {
+                Some(pursuit) => {
+                    // Whatever rang beside the frames is looked after once they are in.
+                    self.rung = Some(ring).filter(Ring::wants_a_look);
+                    pursuit
+                }
+                None => Pursuit::new(self.probes(ring.path()), salvaged, by_bell),
             });
         }
         let pursuit = self.pursuit.as_mut().expect("set just above");
@@ -320,7 +509,7 @@ impl RepoView {
             Step::CheckKey | Step::Failed(_) if pursuit.began_with_frame() => {
                 // What a doorbell carried proves nothing and so says nothing against the repo either: ask the PDS.
                 self.pursuit = None;
-                self.rung = Some(Ring::default());
+                Ring::merge(&mut self.rung, Ring::again());
                 self.go_on(now, ids)
             }
             Step::CheckKey => {
@@ -329,18 +518,26 @@ impl RepoView {
                 outcome
             }
             Step::Unchanged => {
+                let by_bell = pursuit.was_begun_by_a_bell();
                 self.settle(now);
-                self.false_alarm(now);
+                if by_bell && let Some(wait) = self.false_alarms.another(now) {
+                    self.retry_at = Some(now.saturating_add(wait));
+                }
                 self.then_again(now, ids, outcome)
             }
             Step::Arrived(arrival) => {
                 let gone = self.entries.keys().filter(|path| !arrival.entries.contains_key(*path));
-                outcome.advance = Some(Advance { changed: arrival.changed, gone: gone.cloned().collect() });
+                let advance = Advance { changed: arrival.changed, gone: gone.cloned().collect() };
+                if !advance.changed.is_empty() || !advance.gone.is_empty() {
+                    self.changed_at = Some(arrival.head.rev.clone());
+                }
+                outcome.advance = Some(advance);
                 self.head = Some(arrival.head);
+                self.commit = Some(arrival.commit);
                 self.entries = arrival.entries;
                 self.nodes = arrival.nodes;
                 self.complete = true;
-                self.false_alarms = 0;
+                self.false_alarms = FalseAlarms::default();
                 self.settle(now);
                 self.then_again(now, ids, outcome)
             }
@@ -350,37 +547,39 @@ impl RepoView {
 
     fn settle(&mut self, now: Timestamp) {
         self.pursuit = None;
+        self.salvaged = Blocks::default();
+        self.rung_paths.clear();
         self.trouble = None;
         self.attempts = 0;
+        self.moved_on = 0;
+        self.again_at = None;
         self.verified_at = Some(now);
+        // A server may be behind its own stream for a moment. Whether it is, or the bell lied, only time can tell.
+        if let Some(wait) = Awaited::wait(&mut self.awaited, self.head.as_ref().map(|head| &head.rev)) {
+            self.again_at = Some(now.saturating_add(wait));
+        }
     }
 
-    /// Bells that ring for nothing are answered more and more slowly, up to every five seconds: a stream that makes events
-    /// up costs its listeners little.
-    fn false_alarm(&mut self, now: Timestamp) {
-        self.false_alarms = (self.false_alarms + 1).min(16);
-        if self.false_alarms > 4 {
-            let wait = (50u64 << (self.false_alarms - 4)).min(5_000);
-            self.retry_at = Some(now.saturating_add(Duration::from_millis(wait)));
+    /// The repo moved on while it was read: begin again at its newer head, which is progress, not failure. Someone who
+    /// types fast can outrun a slow reader, so the reader keeps what it has and asks for every place that rang at once.
+    fn follow_on(&mut self, now: Timestamp, ids: &mut u64) -> Outcome {
+        self.moved_on += 1;
+        if let Some(pursuit) = self.pursuit.take() {
+            self.salvaged = pursuit.into_blocks();
         }
+        Ring::merge(&mut self.rung, Ring::again());
+        if self.moved_on > MOVED_ON_AT_ONCE {
+            let wait = MOVED_ON_WAIT.saturating_mul(1 << (self.moved_on - MOVED_ON_AT_ONCE - 1));
+            self.retry_at = Some(now.saturating_add(wait));
+        }
+        self.go_on(now, ids)
     }
 
     /// Something rang while this pursuit was under way: look again at once.
     fn then_again(&mut self, now: Timestamp, ids: &mut u64, mut outcome: Outcome) -> Outcome {
         if self.rung.is_some() {
-            let more = self.go_on(now, ids);
-            outcome.asks.extend(more.asks);
-            // A pursuit that starts with a frame's own blocks can arrive at once; merge what it proves.
-            if let Some(newer) = more.advance {
-                let advance =
-                    outcome.advance.get_or_insert_with(|| Advance { changed: vec![], gone: vec![] });
-                advance.changed.retain(|(path, ..)| {
-                    !newer.gone.contains(path) && !newer.changed.iter().any(|(p, ..)| p == path)
-                });
-                advance.gone.retain(|path| !newer.changed.iter().any(|(p, ..)| p == path));
-                advance.changed.extend(newer.changed);
-                advance.gone.extend(newer.gone);
-            }
+            // A pursuit that starts with a frame's own blocks can arrive at once.
+            outcome.add(self.go_on(now, ids));
         }
         outcome
     }
@@ -389,29 +588,40 @@ impl RepoView {
         self.attempts += 1;
         let jitter = self.jitter.rotate_left(self.attempts * 10);
         let mut at = trouble::next_try(now, self.attempts, trouble.is_passing(), jitter);
+        self.failed_at = now;
         if let Trouble::Fetch(FetchFailure::RateLimited { retry_after: Some(wait) }) = &trouble {
             at = at.max(now.saturating_add(*wait));
+            self.failed_at = at;
         }
         // The account may have moved to another PDS: look it up anew on the next try.
         if matches!(trouble, Trouble::Fetch(_)) && self.attempts > 1 {
             self.identity = None;
         }
         self.retry_at = Some(at);
+        self.again_at = None;
         self.trouble = Some(trouble);
         self.pursuit = None;
         Outcome::default()
+    }
+
+    /// Brings a later try forward.
+    fn try_by(&mut self, at: Timestamp) {
+        self.retry_at = self.retry_at.map(|planned| planned.min(at));
     }
 
     /// Where to begin: the path that rang, or else the start of every range. The proof of a key, there or not, brings the
     /// commit and the nodes on the way, so most looks need a single request.
     fn probes(&self, path: Option<&str>) -> Vec<(String, String)> {
         let starts: Vec<&str> = match path {
+            _ if self.moved_on > 0 && !self.rung_paths.is_empty() => {
+                self.rung_paths.iter().map(String::as_str).collect()
+            }
             Some(path) => vec![path],
             // Once the nodes are known one look at the head tells whether anything changed.
             None if self.head.is_some() && !self.nodes.is_empty() => {
                 vec![self.ranges.last().map_or("", |r| r.from())]
             }
-            None => self.ranges.iter().map(KeyRange::from).collect(),
+            None => self.ranges[self.beside..].iter().map(KeyRange::from).collect(),
         };
         starts
             .iter()
@@ -436,5 +646,19 @@ pub(crate) mod text {
         T::Err: Display,
     {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A CID as atproto writes it.
+mod cid_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use sheaf_repo::cid::{self, Cid};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&cid::text(value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
+        cid::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

@@ -44,6 +44,7 @@ pub(super) struct Pursuit {
     rounds: u32,
     key_checked: bool,
     from_frame: bool,
+    by_bell: bool,
 }
 
 /// What the view knows already.
@@ -80,15 +81,18 @@ pub(super) enum Step {
 
 pub(super) struct Arrival {
     pub(super) head: Head,
+    /// The commit itself: whoever has it and the nodes can prove the rest.
+    pub(super) commit: Vec<u8>,
     pub(super) entries: BTreeMap<String, Cid>,
     pub(super) nodes: Blocks,
     pub(super) changed: Vec<(String, Cid, Vec<u8>)>,
 }
 
 impl Pursuit {
-    pub(super) fn new(probes: Vec<(String, String)>) -> Self {
+    /// Begins with proofs of these keys; `blocks` are any that may be of use.
+    pub(super) fn new(probes: Vec<(String, String)>, blocks: Blocks, by_bell: bool) -> Self {
         Pursuit {
-            blocks: Blocks::default(),
+            blocks,
             candidates: BTreeSet::new(),
             probes,
             waiting: BTreeMap::new(),
@@ -96,15 +100,37 @@ impl Pursuit {
             rounds: 0,
             key_checked: false,
             from_frame: false,
+            by_bell,
         }
     }
 
-    /// Begins with the blocks a firehose frame brought. `None` when they are no CAR with a commit: then the bell is just a bell.
-    pub(super) fn from_frame(car: &[u8]) -> Option<Self> {
-        let mut pursuit = Pursuit::new(vec![]);
+    /// Begins with the blocks that firehose frames brought: each holds what its own commit changed, so that those of
+    /// several commits belong together. `None` when none is a CAR with a commit: then the bell is just a bell.
+    pub(super) fn from_frames(frames: Vec<Vec<u8>>) -> Option<Self> {
+        let mut pursuit = Pursuit::new(vec![], Blocks::default(), true);
         pursuit.from_frame = true;
-        pursuit.take(car, true).ok()?;
+        for car in frames {
+            // One that makes no sense takes nothing from the others.
+            let _ = pursuit.take(&car, true);
+        }
+        pursuit.candidates.retain(|root| pursuit.blocks.get(root).is_some());
         (!pursuit.candidates.is_empty()).then_some(pursuit)
+    }
+
+    /// Begins with what somebody carries of the repo: a commit and all that hangs on it in the ranges.
+    pub(super) fn from_carried(commit: Cid, blocks: Blocks) -> Self {
+        let mut pursuit = Pursuit::new(vec![], blocks, false);
+        pursuit.candidates.insert(commit);
+        pursuit
+    }
+
+    /// What it has gathered. Blocks go by their hash, so that they are true wherever they are of use.
+    pub(super) fn into_blocks(self) -> Blocks {
+        self.blocks
+    }
+
+    pub(super) fn was_begun_by_a_bell(&self) -> bool {
+        self.by_bell
     }
 
     pub(super) fn began_with_frame(&self) -> bool {
@@ -118,6 +144,7 @@ impl Pursuit {
     pub(super) fn asked(&mut self, id: FetchId, what: &FetchWhat) {
         let asked = match what {
             FetchWhat::Proof { .. } => Asked::Proof,
+            FetchWhat::Blob { .. } => return, // No part of a tree.
             FetchWhat::Blocks { cids } => {
                 self.asked_for.extend(cids.iter().cloned());
                 Asked::Blocks
@@ -205,6 +232,7 @@ impl Pursuit {
             // The same tree under a newer signature: nothing to walk.
             return Step::Arrived(Box::new(Arrival {
                 head,
+                commit: commit.encode(),
                 entries: known.entries.clone(),
                 nodes: known.nodes.clone(),
                 changed: vec![],
@@ -235,7 +263,13 @@ impl Pursuit {
             kept.copy_from(known.nodes, cid);
             kept.copy_from(&self.blocks, cid);
         }
-        Step::Arrived(Box::new(Arrival { head, entries: found, nodes: kept, changed }))
+        Step::Arrived(Box::new(Arrival {
+            head,
+            commit: commit.encode(),
+            entries: found,
+            nodes: kept,
+            changed,
+        }))
     }
 
     fn ask_for(&mut self, cids: BTreeSet<Cid>) -> Step {

@@ -49,6 +49,6 @@ impl Trouble {
 /// (0..=1023) spreads many replicas that failed at once over a quarter of the wait.
 pub(super) fn next_try(now: Timestamp, attempts: u32, passing: bool, jitter: u64) -> Timestamp {
     let cap: u64 = if passing { 60_000 } else { 600_000 };
-    let wait = 1_000u64.saturating_mul(1 << attempts.min(16)).min(cap);
+    let wait = 1_000u64.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(cap);
     now.saturating_add(std::time::Duration::from_millis(wait + wait * (jitter & 1023) / 4096))
 }

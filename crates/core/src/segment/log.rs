@@ -17,7 +17,7 @@ use miniz_oxide::deflate::compress_to_vec;
 
 use super::{
     Entry, LEVEL, MAX_ENTRIES, MAX_UPDATE, SEAL_AT, SEAL_AT_INFLATED, SegmentError, cbor, encode_entries,
-    read_entries, read_entry, write_entries, write_entry,
+    entry_len, read_entries, read_entry, write_entries, write_entry,
 };
 use crate::{
     client_id::ReplicaId,
@@ -26,8 +26,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// Entries younger than this many milliseconds apart, by the clock's minutes, become one.
-const COALESCE_MILLIS: u64 = 60_000;
+/// Edits of one piece of this many milliseconds, by the clock, become one entry. It is how closely a history can tell when
+/// something was written, and what a record's size hangs on: with one minute a long document takes half as many again.
+const COALESCE_MILLIS: u64 = 300_000;
 /// Merging goes on up to an entry of this length, so that a flush costs no more the longer somebody types.
 const COALESCE_UP_TO: usize = 4 * 1024;
 /// How closely a segment is watched for having reached [`SEAL_AT`], in bytes before deflating.
@@ -155,9 +156,25 @@ impl SegmentLog {
         self.published_any
     }
 
-    /// The updates that are here and in no sealed segment, oldest first: with the sealed ones, all that this replica wrote.
-    pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
-        self.published.iter().chain(&self.pending).map(|entry| entry.update.as_slice())
+    /// The number of the active segment.
+    pub fn seq(&self) -> u32 {
+        self.seq
+    }
+
+    /// The entries of the active segment as they were last published; none when nothing of it was.
+    pub fn published_entries(&self) -> &[Entry] {
+        &self.published
+    }
+
+    /// The updates that are published in the active segment, oldest first.
+    pub fn published(&self) -> impl Iterator<Item = &[u8]> {
+        self.published.iter().map(|entry| entry.update.as_slice())
+    }
+
+    /// The updates that are not published, oldest first: with those published and the sealed segments, all that this
+    /// replica wrote.
+    pub fn waiting(&self) -> impl Iterator<Item = &[u8]> {
+        self.pending.iter().map(|entry| entry.update.as_slice())
     }
 
     /// Adds an edit and says what to store for it. It may be published once that is durable.
@@ -210,7 +227,7 @@ impl SegmentLog {
 
     /// The plan's record is in the repo: says what to store and delete now. A plan that a later one has overtaken changes
     /// nothing.
-    pub fn published(&mut self, plan: &SegmentPlan) -> Vec<LogOp> {
+    pub fn was_published(&mut self, plan: &SegmentPlan) -> Vec<LogOp> {
         if plan.seq != self.seq || plan.upto <= self.first_pending {
             return Vec::new();
         }
@@ -296,7 +313,7 @@ impl Fold {
         self.inflated_before = self.inflated;
         let update = vet(&entry.update);
         let merged = match (&self.last, &update, self.entries.last()) {
-            (Some(before), Some(update), Some(last)) if same_minute(last, entry) => merge(before, update),
+            (Some(before), Some(update), Some(last)) if same_piece(last, entry) => merge(before, update),
             _ => None,
         };
         match (merged, self.entries.last_mut()) {
@@ -334,17 +351,13 @@ impl Fold {
     }
 }
 
-fn entry_len(entry: &Entry) -> usize {
-    1 + cbor::head_len(entry.at.as_millis()) + cbor::head_len(entry.update.len() as u64) + entry.update.len()
-}
-
-fn same_minute(a: &Entry, b: &Entry) -> bool {
+fn same_piece(a: &Entry, b: &Entry) -> bool {
     a.at.as_millis() / COALESCE_MILLIS == b.at.as_millis() / COALESCE_MILLIS
 }
 
 /// Two updates as one, if whoever can apply the first can apply both.
 ///
-/// An update that builds on somebody else's newer text stays by itself: when two people answer each other within a minute,
+/// An update that builds on somebody else's newer text stays by itself: when two people answer each other at once,
 /// each one's entry would otherwise wait for the other's, for ever.
 fn merge(before: &VettedUpdate, update: &VettedUpdate) -> Option<VettedUpdate> {
     if before.bytes().len() + update.bytes().len() > COALESCE_UP_TO {

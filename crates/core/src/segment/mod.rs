@@ -3,7 +3,7 @@
 //! A replica publishes its updates as the entries of a segment record. Each flush overwrites the one *active* segment with
 //! everything since the last *sealed* one, so a reader that missed an event has missed nothing, and a document has few
 //! records instead of one per flush. Once it has grown past [`SEAL_AT`] a segment is sealed, never to change again, and the
-//! next one begins.
+//! next one begins. Later the author folds several sealed ones into one ([`worth_folding`]).
 //!
 //! [`encode_entries`] and [`decode_entries`] are the record's `entries`: the DAG-CBOR array `[[at, update], …]` (`at` in
 //! milliseconds since 1970), deflated without a header ([RFC 1951]). [`SegmentLog`] is the author's side: what is published,
@@ -21,12 +21,16 @@
 //! [RFC 1951]: https://www.rfc-editor.org/rfc/rfc1951
 
 mod cbor;
+mod fold;
 mod inflate;
 mod log;
 
 use miniz_oxide::deflate::compress_to_vec;
 
-pub use self::log::{LogError, LogOp, SegmentLog, SegmentPlan};
+pub use self::{
+    fold::{Sealed, fold, worth_folding},
+    log::{LogError, LogOp, SegmentLog, SegmentPlan},
+};
 use crate::time::Timestamp;
 
 /// A segment that has reached this many bytes, deflated, is sealed.
@@ -50,7 +54,7 @@ const INFLATED_RATIO: usize = 64;
 /// How hard to deflate: the records are small and are read more often than written.
 const LEVEL: u8 = 9;
 
-/// A run of edits of one replica: one update, or several that were made in the same minute.
+/// A run of edits of one replica: one update, or several that were made in the same five minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When its first edit was made by the clock of its author's device, to the millisecond. Not to be trusted for order.
@@ -118,6 +122,11 @@ fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
     cbor::array(out, 2);
     cbor::uint(out, entry.at.as_millis());
     cbor::bytes(out, &entry.update);
+}
+
+/// How many bytes an entry takes before deflating.
+fn entry_len(entry: &Entry) -> usize {
+    1 + cbor::head_len(entry.at.as_millis()) + cbor::head_len(entry.update.len() as u64) + entry.update.len()
 }
 
 fn read_entries(reader: &mut cbor::Reader<'_>) -> Result<Vec<Entry>, SegmentError> {

@@ -6,16 +6,27 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use sheaf_core::{
-    client_id::ReplicaId,
+    client_id::{ClientId, ReplicaId},
+    document::Document,
     document_uri::DocumentUri,
+    door,
+    record::{Carried, Content, SegmentRecord, SnapshotRecord},
     replica::{
         Doorbell, DoorbellKind, Effect, Event, FetchFailure, FetchWhat, Identity, Replica, ReplicaConfig,
         StoreOp, Swap, WriteAction, WriteFailure, WriteReceipt,
     },
+    segment,
     text::{Splice, Utf16Offset},
     time::Timestamp,
 };
-use sheaf_repo::{cid::Cid, did::Did, json, key::SigningKey, repo::Repo, tid::Tid};
+use sheaf_repo::{
+    cid::Cid,
+    did::Did,
+    json,
+    key::SigningKey,
+    repo::{RecordWrite, Repo},
+    tid::Tid,
+};
 
 pub(crate) const START: u64 = 1_780_000_000_000_000;
 
@@ -73,6 +84,8 @@ pub(crate) struct Account {
     /// Does write, but loses this many answers.
     pub(crate) lose_answers: u32,
     pub(crate) points: Vec<(Timestamp, u32)>,
+    pub(crate) blobs: BTreeMap<Cid, Vec<u8>>,
+    pub(crate) folds: u32,
     pub(crate) reads: u32,
     pub(crate) read_bytes: usize,
 }
@@ -116,6 +129,8 @@ impl World {
                     writes_fail: None,
                     lose_answers: 0,
                     points: vec![],
+                    blobs: BTreeMap::new(),
+                    folds: 0,
                     reads: 0,
                     read_bytes: 0,
                 };
@@ -271,6 +286,9 @@ impl World {
                             FetchWhat::Proof { collection, rkey } => {
                                 Ok(account.repo.record_car(&format!("{collection}/{rkey}")))
                             }
+                            FetchWhat::Blob { cid } => {
+                                account.blobs.get(&cid).cloned().ok_or(FetchFailure::BlocksNotFound)
+                            }
                             FetchWhat::Blocks { cids } => {
                                 account.repo.blocks_car(&cids).ok_or(FetchFailure::BlocksNotFound)
                             }
@@ -281,8 +299,22 @@ impl World {
                     self.devices[n].inbox.push_back(Event::Fetched { fetch: fetch.id, result });
                 }
                 Effect::Write(write) => {
-                    let WriteAction::Put { collection, rkey, record, swap } = write.action;
-                    let result = self.put(n, collection, &rkey, &record, swap);
+                    let result = match write.action {
+                        WriteAction::Put { collection, rkey, record, swap } => {
+                            self.put(n, collection, &rkey, &record, swap)
+                        }
+                        WriteAction::PutWithBlob { collection, rkey, mut record, field, bytes, .. } => {
+                            let cid = sheaf_repo::cid::of_blob(&bytes);
+                            let reference = serde_json::json!({ "$link": cid.to_string() });
+                            record[field] = serde_json::json!({
+                                "$type": "blob", "ref": reference, "mimeType": "application/vnd.ipld.car", "size": bytes.len(),
+                            });
+                            let did = self.devices[n].config.account.clone().expect("only accounts write");
+                            self.accounts.get_mut(&did).expect("it is there").blobs.insert(cid, bytes);
+                            self.put(n, collection, &rkey, &record, None)
+                        }
+                        fold @ WriteAction::Fold { .. } => self.fold(n, fold),
+                    };
                     self.devices[n].inbox.push_back(Event::Written { write: write.id, result, limits: None });
                 }
                 Effect::Listen { .. } | Effect::Refresh => {}
@@ -328,6 +360,35 @@ impl World {
             }
         }
         if lost { Err(WriteFailure::TimedOut) } else { Ok(receipt) }
+    }
+
+    fn fold(&mut self, n: usize, action: WriteAction) -> Result<WriteReceipt, WriteFailure> {
+        let WriteAction::Fold { collection, rkey, record, delete, head } = action else {
+            unreachable!("a fold")
+        };
+        let did = self.devices[n].config.account.clone().expect("only accounts write");
+        let now = self.now;
+        let account = self.accounts.get_mut(&did).expect("the account is there");
+        account.points.push((now, 2 + delete.len() as u32));
+        if let Some(failure) = &account.writes_fail {
+            return Err(failure.clone());
+        }
+        if *account.repo.head() != head {
+            return Err(WriteFailure::SwapMismatch);
+        }
+        let bytes = json::to_cbor(&record).expect("what is written is valid atproto JSON");
+        let put = RecordWrite::Put(format!("{collection}/{rkey}"), bytes);
+        let delete = delete.iter().map(|rkey| RecordWrite::Delete(format!("{collection}/{rkey}")));
+        let rev = account.repo.next_rev(now.as_micros());
+        account.repo.apply(std::iter::once(put).chain(delete), rev.clone());
+        account.folds += 1;
+        let lost = account.lose_answers > 0;
+        account.lose_answers = account.lose_answers.saturating_sub(1);
+        let bell = Doorbell { did, rev: Some(rev.clone()), path: None, car: None };
+        for device in self.devices.iter_mut().filter(|device| device.online) {
+            device.inbox.push_back(Event::Doorbell(bell.clone()));
+        }
+        if lost { Err(WriteFailure::TimedOut) } else { Ok(WriteReceipt { cid: None, rev: Some(rev) }) }
     }
 
     /// Delivers one waiting event, of a device drawn by chance. `false` when none waits.
@@ -394,7 +455,126 @@ impl World {
 impl World {
     /// Somebody with the account's password, and no respect for the document's editors, adds to the account's segments.
     pub(crate) fn vandalise(&mut self, did: &Did) {
-        use sheaf_core::{client_id::ClientId, document::Document, door, record::SegmentRecord, segment};
+        let at = self.now;
+        self.with_segment(did, |record, client| {
+            let mut entries = segment::decode_entries(&record.entries).unwrap();
+            let mut document = Document::new(client);
+            for entry in &entries {
+                document.apply(&door::scan(&entry.update, door::Allowed::Author(client)).unwrap());
+            }
+            let splice = Splice { at: Utf16Offset(0), delete: 3, insert: "VANDALISM".into() };
+            let change = document.edit(at, &[splice]).unwrap();
+            entries.extend(change.updates.iter().map(|u| segment::Entry { at, update: u.bytes().to_vec() }));
+            record.entries = segment::encode_entries(&entries);
+        });
+    }
+
+    /// An editor says in an old segment's place that they had written something else from the beginning.
+    pub(crate) fn rewrite(&mut self, did: &Did, text: &str) {
+        let at = self.now;
+        self.with_segment(did, |record, client| {
+            let change = Document::new(client).edit(at, &[Splice::insert(0, text)]).unwrap();
+            let entries = change.updates.iter().map(|u| segment::Entry { at, update: u.bytes().to_vec() });
+            record.entries = segment::encode_entries(&entries.collect::<Vec<_>>());
+        });
+    }
+
+    /// An editor writes a word each under many replicas' names.
+    pub(crate) fn write_as_many(&mut self, did: &Did, replicas: usize) {
+        let document = self.uri(0);
+        for n in 0..replicas {
+            let replica: ReplicaId = format!("many{n}").parse().unwrap();
+            let client = ClientId::derive(did.as_str(), &document.to_string(), &replica);
+            let change = Document::new(client).edit(self.now, &[Splice::insert(0, format!("{n} "))]).unwrap();
+            let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
+            let entries = segment::encode_entries(&[entry]);
+            let record = SegmentRecord {
+                document: document.clone(),
+                replica,
+                seq: 0,
+                sealed: false,
+                through: None,
+                entries,
+            };
+            let path = format!("dev.sheaf.segment/{}", record.key());
+            self.commit(did, &path, Some(json::to_cbor(&record.to_json()).unwrap()));
+        }
+    }
+
+    /// A snapshot in `carrier`'s repo of a repo of `victim` that somebody else has signed.
+    pub(crate) fn carry_forged(&mut self, carrier: &Did, victim: &Did, text: &str) {
+        let document = self.uri(0);
+        let replica: ReplicaId = "forged".parse().unwrap();
+        let client = ClientId::derive(victim.as_str(), &document.to_string(), &replica);
+        let change = Document::new(client).edit(self.now, &[Splice::insert(0, text)]).unwrap();
+        let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
+        let entries = segment::encode_entries(&[entry]);
+        let record = SegmentRecord {
+            document: document.clone(),
+            replica,
+            seq: 0,
+            sealed: false,
+            through: None,
+            entries,
+        };
+        let mut forged = Repo::new(
+            victim.clone(),
+            SigningKey::k256(&[9; 32]).expect("a valid scalar"),
+            Tid::from_micros(self.now.as_micros(), 0),
+        );
+        let rev = forged.next_rev(self.now.as_micros() + 1);
+        let path = format!("dev.sheaf.segment/{}", record.key());
+        let cid = forged.put(&path, json::to_cbor(&record.to_json()).unwrap(), rev.clone());
+        let snapshot = SnapshotRecord {
+            document: document.clone(),
+            created_at: self.now,
+            repos: vec![Carried { did: victim.clone(), rev, segments: vec![(record.key(), cid)] }],
+            content: Content::Inline(forged.export_car()),
+        };
+        let path = format!("dev.sheaf.snapshot/{}", document.rkey());
+        self.commit(carrier, &path, Some(json::to_cbor(&snapshot.to_json()).unwrap()));
+    }
+
+    /// The keys of an account's segments.
+    pub(crate) fn segments(&self, did: &Did) -> Vec<String> {
+        let paths = self.accounts[did].repo.paths();
+        paths.filter_map(|path| path.strip_prefix("dev.sheaf.segment/")).map(str::to_owned).collect()
+    }
+
+    /// An account's segment is taken out of its repo.
+    pub(crate) fn withdraw(&mut self, did: &Did, rkey: &str) {
+        self.commit(did, &format!("dev.sheaf.segment/{rkey}"), None);
+    }
+
+    /// A write of long ago reaches the account's PDS.
+    pub(crate) fn arrive_late(&mut self, did: &Did, rkey: &str, record: Vec<u8>) {
+        self.commit(did, &format!("dev.sheaf.segment/{rkey}"), Some(record));
+    }
+
+    /// The owner deletes the document with some other program.
+    pub(crate) fn delete_document(&mut self) {
+        let (owner, path) = (self.did(0), self.uri(0).document_path());
+        self.commit(&owner, &path, None);
+    }
+
+    fn commit(&mut self, did: &Did, path: &str, record: Option<Vec<u8>>) {
+        let account = self.accounts.get_mut(did).expect("the account is there");
+        let rev = account.repo.next_rev(self.now.as_micros());
+        match record {
+            Some(record) => {
+                account.repo.put(path, record, rev.clone());
+            }
+            None => {
+                account.repo.delete(path, rev.clone());
+            }
+        }
+        let bell = Doorbell { did: did.clone(), rev: Some(rev), path: Some(path.to_owned()), car: None };
+        for device in &mut self.devices {
+            device.inbox.push_back(Event::Doorbell(bell.clone()));
+        }
+    }
+
+    fn with_segment(&mut self, did: &Did, change: impl FnOnce(&mut SegmentRecord, ClientId)) {
         let account = self.accounts.get_mut(did).expect("the account is there");
         let path = account
             .repo
@@ -404,21 +584,7 @@ impl World {
             .to_owned();
         let mut record = SegmentRecord::parse(account.repo.get(&path).expect("it is there").1).unwrap();
         let client = ClientId::derive(did.as_str(), &record.document.to_string(), &record.replica);
-        let mut entries = segment::decode_entries(&record.entries).unwrap();
-        let mut document = Document::new(client);
-        for entry in &entries {
-            document.apply(&door::scan(&entry.update, door::Allowed::Author(client)).unwrap());
-        }
-        let splice = Splice { at: Utf16Offset(0), delete: 3, insert: "VANDALISM".into() };
-        let change = document.edit(self.now, &[splice]).unwrap();
-        let at = self.now;
-        entries.extend(change.updates.iter().map(|u| segment::Entry { at, update: u.bytes().to_vec() }));
-        record.entries = segment::encode_entries(&entries);
-        let rev = account.repo.next_rev(self.now.as_micros());
-        account.repo.put(&path, json::to_cbor(&record.to_json()).unwrap(), rev.clone());
-        let bell = Doorbell { did: did.clone(), rev: Some(rev), path: Some(path), car: None };
-        for device in &mut self.devices {
-            device.inbox.push_back(Event::Doorbell(bell.clone()));
-        }
+        change(&mut record, client);
+        self.commit(did, &path, Some(json::to_cbor(&record.to_json()).unwrap()));
     }
 }

@@ -1,5 +1,8 @@
 //! Blocks, CARs and commits from strangers.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use sheaf_repo::{
     Ipld,
     blocks::{Blocks, WrongBlock},

@@ -1,5 +1,8 @@
 //! Keys and signatures against the published ones.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde::Deserialize;
 use sheaf_repo::key::{KeyError, SigningKey, VerifyingKey};

@@ -1,5 +1,8 @@
 //! JSON and DAG-CBOR of records: the published ones, random ones, and what is neither.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -1,5 +1,8 @@
 //! Proofs with damage: no change to a proof of one thing may make it a proof of another.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use sheaf_repo::{
     car::{self, CarLimits},
     did::Did,

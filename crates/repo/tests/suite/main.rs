@@ -4,6 +4,8 @@ mod bytes;
 mod crypto;
 mod data_model;
 mod flips;
+// These read files.
+#[cfg(not(target_arch = "wasm32"))]
 mod reference;
 mod samples;
 mod syntax;

@@ -1,5 +1,8 @@
 //! The published lists of what is and is not valid syntax.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::{fmt::Display, str::FromStr};
 
 use sheaf_repo::{at_uri::AtUri, cid, did::Did, handle::Handle, nsid::Nsid, record_key::RecordKey, tid::Tid};

@@ -1,5 +1,8 @@
 //! Trees made to deceive: every block hashes to its CID, and yet they are no valid trees.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,8 @@
 //! Trees of random records: one tree for one set of records, and walks that say just what is there.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,5 +1,8 @@
 //! The published trees: layers, prefixes, roots and proofs.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,5 +1,8 @@
 //! The repo that tests and simulations write.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

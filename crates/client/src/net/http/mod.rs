@@ -118,6 +118,16 @@ impl Request {
         }
     }
 
+    /// A POST of bytes of some media type with the default limits.
+    pub fn post_bytes(url: impl Into<String>, media_type: &str, body: Vec<u8>) -> Self {
+        Self {
+            method: Method::Post,
+            headers: vec![("content-type", media_type.into())],
+            body: Some(body),
+            ..Self::get(url)
+        }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {

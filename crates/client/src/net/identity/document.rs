@@ -103,7 +103,7 @@ impl DidDocument {
 }
 
 /// The origin a did:web's document is at: a host name and nothing else, except this machine on a local network.
-pub(super) fn web_origin(host: &str, reach: Reach) -> Option<String> {
+pub fn web_origin(host: &str, reach: Reach) -> Option<String> {
     // A port is written `%3A`, and atproto allows one for testing alone.
     let authority = host.replacen("%3A", ":", 1);
     let name = authority.split(':').next().unwrap_or("");

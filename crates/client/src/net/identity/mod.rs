@@ -22,11 +22,15 @@ use crate::{config::NetworkConfig, platform, store::SharedStore};
 mod document;
 mod handle;
 
-pub use document::{DidDocument, DocumentError};
+pub use document::{DidDocument, DocumentError, web_origin};
 pub use handle::HandleFailure;
 
 /// How long an identity is believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(10 * 60);
+/// How long what was known when the directory did not answer is believed before it is asked again.
+const BELIEVED_WITHOUT_ASKING: Duration = Duration::from_secs(60);
+/// How long the directory may take where something is known from before.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
 /// How long opening a document may wait for a handle to be checked; it is only a label.
 const HANDLE_PATIENCE: Duration = Duration::from_secs(3);
 /// The largest DID document read, in bytes.
@@ -73,8 +77,17 @@ pub enum AccountError {
     },
 }
 
+/// What is known of a handle that an account claims.
+enum Checked {
+    Its,
+    NotIts,
+    /// Nobody could be asked in time.
+    Unknown,
+}
+
 struct Known {
-    at: Timestamp,
+    /// Until when it is believed without asking again.
+    until: Timestamp,
     identity: Identity,
 }
 
@@ -121,36 +134,68 @@ impl Directory {
     /// [`ResolveFailure`], by what can be done about it.
     pub async fn resolve(&self, did: &Did, fresh: bool) -> Result<Identity, ResolveFailure> {
         let now = platform::now();
-        let known = self.known.borrow().get(did).map(|known| (known.at, known.identity.clone()));
-        if let Some((at, identity)) = &known
+        let known = self.known.borrow().get(did).map(|known| (known.until, known.identity.clone()));
+        if let Some((until, identity)) = &known
             && !fresh
-            && now.saturating_since(*at) < BELIEVED
+            && now < *until
         {
             return Ok(identity.clone());
         }
-        let document = match self.document(did).await {
-            Err(ResolveFailure::Unreachable(reason)) if !fresh => {
-                let kept = self.kept(did).await;
-                return kept.ok_or(ResolveFailure::Unreachable(reason));
-            }
-            answer => answer?,
+        // What is known from before does for a while, should the directory be slow or away.
+        let before = match known {
+            Some((_, identity)) => Some(identity),
+            None => self.kept(did).await,
         };
-        let claimed = document.claimed_handle.clone();
-        let before = known.and_then(|(_, identity)| identity.handle);
-        let handle = match claimed {
+        let asked = self.look_up(did, before.clone(), fresh);
+        let Some(before) = before.filter(|_| !fresh) else { return asked.await };
+        match platform::within(DIRECTORY_PATIENCE, asked).await {
+            Ok(Err(ResolveFailure::Unreachable(_))) => {}
+            Ok(answer) => return answer,
+            Err(platform::Elapsed) => {
+                // The slow answer is still wanted, if not now.
+                let (this, did, before) = (self.clone(), did.clone(), before.clone());
+                platform::spawn(async move {
+                    let _ = this.look_up(&did, Some(before), false).await;
+                });
+            }
+        }
+        tracing::info!(%did, "the directory is slow or out of reach; going on with what it said last");
+        self.remember(before.clone(), now, BELIEVED_WITHOUT_ASKING);
+        Ok(before)
+    }
+
+    /// Asks the directory, whatever is known, and keeps the answer.
+    async fn look_up(
+        &self,
+        did: &Did,
+        before: Option<Identity>,
+        fresh: bool,
+    ) -> Result<Identity, ResolveFailure> {
+        let document = self.document(did).await?;
+        let before = before.and_then(|identity| identity.handle);
+        let (handle, believed) = match document.claimed_handle.clone() {
             // The handle was checked when we last looked and the document still claims it.
-            Some(claimed) if fresh && before.as_ref() == Some(&claimed) => before,
-            Some(claimed) => self.checked(did, claimed).await,
-            None => None,
+            Some(claimed) if fresh && before.as_ref() == Some(&claimed) => (before, BELIEVED),
+            Some(claimed) => match self.checked(did, &claimed).await {
+                Checked::Its => (Some(claimed), BELIEVED),
+                Checked::NotIts => (None, BELIEVED),
+                // Nobody says otherwise than before.
+                Checked::Unknown => (before.filter(|before| *before == claimed), BELIEVED_WITHOUT_ASKING),
+            },
+            None => (None, BELIEVED),
         };
         let identity = Identity { did: did.clone(), handle, pds: document.pds, key: document.key };
         self.keep(&identity).await;
+        self.remember(identity.clone(), platform::now(), believed);
+        Ok(identity)
+    }
+
+    fn remember(&self, identity: Identity, now: Timestamp, believed: Duration) {
         let mut known = self.known.borrow_mut();
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(did.clone(), Known { at: now, identity: identity.clone() });
-        Ok(identity)
+        known.insert(identity.did.clone(), Known { until: now.saturating_add(believed), identity });
     }
 
     /// Who this was when the directory last answered.
@@ -159,7 +204,6 @@ impl Directory {
         let kept: Kept = serde_json::from_slice(&kept).ok()?;
         let handle = kept.handle.and_then(|handle| handle.parse().ok());
         let key = VerifyingKey::from_did_key(&kept.key).ok()?;
-        tracing::info!(%did, "the directory is out of reach; going on with what it said last");
         Some(Identity { did: did.clone(), handle, pds: kept.pds, key })
     }
 
@@ -221,13 +265,15 @@ impl Directory {
         handle::resolve(&self.config, &self.http, handle).await
     }
 
-    async fn checked(&self, did: &Did, claimed: Handle) -> Option<Handle> {
-        match platform::within(HANDLE_PATIENCE, self.resolve_handle(&claimed)).await {
-            Ok(Ok(named)) if named == *did => Some(claimed),
-            outcome => {
+    async fn checked(&self, did: &Did, claimed: &Handle) -> Checked {
+        let outcome = platform::within(HANDLE_PATIENCE, self.resolve_handle(claimed)).await;
+        match outcome {
+            Ok(Ok(named)) if named == *did => Checked::Its,
+            Ok(Ok(_) | Err(HandleFailure::NotFound)) => {
                 tracing::debug!(%did, handle = %claimed, ?outcome, "the handle does not check out");
-                None
+                Checked::NotIts
             }
+            Ok(Err(HandleFailure::Unreachable(_))) | Err(platform::Elapsed) => Checked::Unknown,
         }
     }
 
@@ -265,3 +311,6 @@ impl Directory {
         }
     }
 }
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;

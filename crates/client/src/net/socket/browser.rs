@@ -79,10 +79,6 @@ impl Socket {
             }
         }
     }
-
-    pub(super) async fn send(&mut self, text: String) -> Result<(), SocketError> {
-        self.socket.send_with_str(&text).map_err(|e| SocketError::Closed(http::words(&e)))
-    }
 }
 
 fn read(event: &MessageEvent) -> Happened {

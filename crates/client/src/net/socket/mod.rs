@@ -1,4 +1,4 @@
-//! A WebSocket that is only ever listened to, apart from the odd text sent.
+//! A WebSocket that is only ever listened to.
 
 use std::time::Duration;
 
@@ -47,13 +47,9 @@ impl Socket {
         connected.unwrap_or(Err(SocketError::TimedOut)).map(Self)
     }
 
-    /// The next message. Keeps the connection alive meanwhile, and notices where it can that it died.
+    /// The next message. Keeps the connection alive meanwhile, and notices where it can that it died. May be dropped at any
+    /// time: what has arrived stays here.
     pub(crate) async fn next(&mut self) -> Result<Message, SocketError> {
         self.0.next().await
-    }
-
-    /// Sends a text.
-    pub(crate) async fn send(&mut self, text: String) -> Result<(), SocketError> {
-        self.0.send(text).await
     }
 }

@@ -56,10 +56,6 @@ impl Socket {
             }
         }
     }
-
-    pub(super) async fn send(&mut self, text: String) -> Result<(), SocketError> {
-        self.0.send(tungstenite::Message::text(text)).await.map_err(closed)
-    }
 }
 
 fn closed(error: tungstenite::Error) -> SocketError {

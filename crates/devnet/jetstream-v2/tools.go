@@ -1,0 +1,5 @@
+//go:build tools
+
+package jetstream
+
+import _ "github.com/bluesky-social/jetstream/cmd/jetstream"

@@ -1,0 +1,173 @@
+//! What was truly kept: every own change that any device's disk ever held, and from that, what the text must be.
+//!
+//! This is the reference that replicas are measured by. It knows nothing of networks, outboxes or repos: a change that is
+//! on a disk, with all before it, is in the document, exactly once, whatever happened since; and nothing else is.
+
+use std::collections::BTreeMap;
+
+use sheaf_core::{
+    client_id::{ClientId, ReplicaId},
+    document::{Document, WaitingRoom},
+    document_uri::DocumentUri,
+    door::{self, Allowed, VettedUpdate},
+    extent::Extent,
+    record::{self, DocumentRecord, SegmentRecord},
+    replica::StoreOp,
+    segment,
+};
+use sheaf_repo::{Ipld, cbor, did::Did};
+
+use crate::{
+    invariants::{Invariant, Violation},
+    pds::Account,
+};
+
+/// Every replica's own changes as the disks got them.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    logs: BTreeMap<(Did, ReplicaId), Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    /// By their numbers in the store.
+    stored: BTreeMap<u64, VettedUpdate>,
+    /// Those before this number are there without a gap: these are kept for good.
+    kept: u64,
+    extent: Extent,
+}
+
+impl Ledger {
+    /// A disk of this account did this. Its own changes are noted.
+    pub(crate) fn stored(
+        &mut self,
+        document: &DocumentUri,
+        did: &Did,
+        op: &StoreOp,
+    ) -> Result<(), Violation> {
+        let StoreOp::Put { key, .. } = op else { return Ok(()) };
+        if entry_of(key).is_none() {
+            return Ok(());
+        }
+        let Some((replica, number, update)) = own_change(document, did, op) else {
+            return Err(Violation::new(
+                Invariant::NothingLost,
+                format!("what is stored under {key} is no change"),
+            ));
+        };
+        let log = self.logs.entry((did.clone(), replica)).or_default();
+        if number < log.kept {
+            return match log.stored.get(&number) {
+                Some(before) if before.bytes() == update.bytes() => Ok(()),
+                _ => Err(Violation::new(
+                    Invariant::NothingLost,
+                    format!("{key}, which was kept, is overwritten"),
+                )),
+            };
+        }
+        log.stored.insert(number, update);
+        while let Some(next) = log.stored.get(&log.kept) {
+            log.extent.unite(&Extent::of([next]));
+            log.kept += 1;
+        }
+        Ok(())
+    }
+
+    /// A process died: what came after a gap was never acknowledged and need not be there.
+    pub(crate) fn crashed(&mut self, did: &Did, replica: &ReplicaId) {
+        if let Some(log) = self.logs.get_mut(&(did.clone(), replica.clone())) {
+            let kept = log.kept;
+            log.stored.retain(|number, _| *number < kept);
+        }
+    }
+
+    /// How far this replica's changes are kept.
+    pub(crate) fn extent(&self, did: &Did, replica: &ReplicaId) -> Extent {
+        let log = self.logs.get(&(did.clone(), replica.clone()));
+        log.map(|log| log.extent.clone()).unwrap_or_default()
+    }
+
+    /// The text that everything kept makes, by the owner's record of whose words count and how far. Of former editors that
+    /// is what they have published, late words included: these show nothing, but others may have written beside them.
+    pub(crate) fn expected(
+        &self,
+        document: &DocumentUri,
+        record: &DocumentRecord,
+        accounts: &[Account],
+    ) -> Expected {
+        let reader: ReplicaId = "reference".parse().expect("a plain name");
+        let mut text = Document::new(ClientId::derive("nobody", &document.to_string(), &reader));
+        let mut waiting = WaitingRoom::new();
+        // The room is larger than any schedule.
+        let mut offer = |update: VettedUpdate| drop(waiting.offer(&mut text, update));
+        for ((did, _), log) in &self.logs {
+            if did == document.owner() || record.editors.contains(did) {
+                log.stored.range(..log.kept).for_each(|(_, update)| offer(update.clone()));
+            }
+        }
+        for former in &record.former {
+            for account in accounts.iter().filter(|account| account.did == former.did) {
+                for (replica, update) in published(document, account) {
+                    let limit = former.replicas.iter().find(|limit| limit.replica == replica);
+                    let limit =
+                        limit.and_then(|l| Extent::from_parts(l.clock, &l.deletes).ok()).unwrap_or_default();
+                    offer(limit.limit(&update));
+                }
+            }
+        }
+        Expected { text: text.text(), unfounded: waiting.len() }
+    }
+}
+
+/// What an account's repo holds of a document, as far as it is in its own name.
+fn published(document: &DocumentUri, account: &Account) -> Vec<(ReplicaId, VettedUpdate)> {
+    let mut updates = Vec::new();
+    for path in account.repo.paths().filter(|path| path.starts_with(record::SEGMENT)) {
+        let segment = account.repo.get(path).and_then(|(_, bytes)| SegmentRecord::parse(bytes).ok());
+        let Some(segment) = segment else { continue };
+        let client = ClientId::derive(account.did.as_str(), &document.to_string(), &segment.replica);
+        for entry in segment::decode_entries(&segment.entries).unwrap_or_default() {
+            if let Ok(update) = door::scan(&entry.update, Allowed::Author(client)) {
+                updates.push((segment.replica.clone(), update));
+            }
+        }
+    }
+    updates
+}
+
+/// What the ledger says the document is.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) text: String,
+    /// How many changes build on something that was not kept.
+    pub(crate) unfounded: usize,
+}
+
+/// The own change that a store operation keeps: whose, its number, and what it is.
+pub(crate) fn own_change(
+    document: &DocumentUri,
+    did: &Did,
+    op: &StoreOp,
+) -> Option<(ReplicaId, u64, VettedUpdate)> {
+    let StoreOp::Put { key, value } = op else { return None };
+    let (replica, number) = entry_of(key)?;
+    let client = ClientId::derive(did.as_str(), &document.to_string(), &replica);
+    let update = door::scan(&update_of(value)?, Allowed::Author(client)).ok()?;
+    Some((replica, number, update))
+}
+
+/// Which replica's own change a key of the store holds, and its number.
+fn entry_of(key: &str) -> Option<(ReplicaId, u64)> {
+    let (_, rest) = key.split_once("/replica/")?;
+    let (replica, number) = rest.split_once("/entry/")?;
+    Some((replica.parse().ok()?, number.parse().ok()?))
+}
+
+/// The update in `[at, update]`.
+fn update_of(value: &[u8]) -> Option<Vec<u8>> {
+    let Ok(Ipld::List(mut parts)) = cbor::decode(value) else { return None };
+    match parts.pop()? {
+        Ipld::Bytes(update) if parts.len() == 1 => Some(update),
+        _ => None,
+    }
+}

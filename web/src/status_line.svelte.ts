@@ -1,0 +1,64 @@
+import type { Status, Tone } from "./wasm/sheaf_web";
+
+/** An ordinary change is on the device's disk in some milliseconds: saying so each time would only flicker. */
+const QUICK_MS = 1_000;
+/** What is read out has held for so long. */
+const SETTLED_MS = 1_500;
+
+/** The status line as it is drawn, and what of it is read out. */
+export class StatusLine {
+  sentence = $state("");
+  tone = $state<Tone>("working");
+  /** What is worth interrupting somebody for: that something needs attention, and that it no longer does. */
+  said = $state("");
+
+  private savingSince: number | undefined;
+  private look: ReturnType<typeof setTimeout> | undefined;
+  private say: ReturnType<typeof setTimeout> | undefined;
+  private worried = false;
+
+  /** `read` is to read the status anew and hand it to `show`. */
+  constructor(private readonly read: () => void) {}
+
+  /** The person changed something, which the engine saves now. */
+  touched(): void {
+    this.lookAgain();
+  }
+
+  show(status: Status): void {
+    if (status.saving) {
+      this.savingSince ??= performance.now();
+      if (this.sentence !== "" && performance.now() - this.savingSince < QUICK_MS) {
+        this.lookAgain();
+        return;
+      }
+    } else {
+      this.savingSince = undefined;
+    }
+    if (status.sentence === this.sentence && status.tone === this.tone) return;
+    this.sentence = status.sentence;
+    this.tone = status.tone;
+    clearTimeout(this.say);
+    this.say = setTimeout(() => this.speak(), SETTLED_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.look);
+    clearTimeout(this.say);
+  }
+
+  private lookAgain(): void {
+    this.look ??= setTimeout(() => {
+      this.look = undefined;
+      this.read();
+    }, QUICK_MS);
+  }
+
+  private speak(): void {
+    const pressing = this.tone === "attention";
+    if (pressing || (this.worried && this.tone === "calm")) {
+      this.said = this.sentence;
+      this.worried = pressing;
+    }
+  }
+}

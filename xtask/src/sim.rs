@@ -1,0 +1,43 @@
+//! `cargo xtask sim`: schedules of the simulator, many of them or one.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::step::Program;
+
+/// How many schedules are part of every test run.
+pub(crate) const IN_EVERY_TEST: u64 = 2_000;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many schedules.
+    #[arg(long, default_value_t = IN_EVERY_TEST, conflicts_with = "seed")]
+    seeds: u64,
+    /// The first one's seed.
+    #[arg(long, default_value_t = 0, conflicts_with = "seed")]
+    from: u64,
+    /// Plays the one schedule of this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Shows everything that happened, line by line.
+    #[arg(long)]
+    trace: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut arguments = match options.seed {
+        Some(seed) => vec!["--seed".to_owned(), seed.to_string()],
+        None => vec!["--seeds".into(), options.seeds.to_string(), "--from".into(), options.from.to_string()],
+    };
+    arguments.extend(options.trace.then(|| "--trace".to_owned()));
+    simulator().args(arguments).show_results()
+}
+
+/// The schedules that are part of every test run.
+pub(crate) fn quick() -> Result<()> {
+    simulator().args(["--seeds", &IN_EVERY_TEST.to_string()]).show()
+}
+
+fn simulator() -> Program {
+    Program::cargo().args(["run", "--quiet", "--package", "sheaf-sim", "--"])
+}
