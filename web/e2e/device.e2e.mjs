@@ -20,7 +20,6 @@ describe("on one's own device", () => {
   test("what was typed and not yet published is there after a reload", async () => {
     const link = await alice.newDocument(title());
     await alice.typeAtEnd("Published.");
-    // The status may still speak of the title: that somebody else sees the text is certain.
     const reader = await world.person();
     await reader.openDocument(link);
     await reader.sees("Published.");

@@ -234,10 +234,16 @@ export class Person {
     );
   }
 
+  /** The status line, and whether something is being changed that it does not speak of yet. */
+  says() {
+    return this.status.evaluate((line) => ({ says: line.textContent.trim(), busy: line.ariaBusy === "true" }));
+  }
+
+  /** What is said of all that was done: while something is being saved, the line may still speak of what was before. */
   async statusSays(pattern) {
     await until(
-      async () => (await this.status.textContent()).trim(),
-      (status) => pattern.test(status),
+      () => this.says(),
+      ({ says, busy }) => pattern.test(says) && (!busy || says.startsWith("Saving")),
       `a status like ${pattern}`,
     );
   }
@@ -257,11 +263,11 @@ export async function until(read, holds, what, patience = PATIENCE_MS) {
 
 /** The same text for everybody, at rest: nothing is left to publish or to arrive. */
 export async function settled(...people) {
-  const read = async (person) => ({ text: await person.wholeText(), status: (await person.status.textContent()).trim() });
+  const read = async (person) => ({ text: await person.wholeText(), ...(await person.says()) });
   const rest = /^(Published|Reading live)/;
   await until(
     () => Promise.all(people.map(read)),
-    (all) => all.every(({ text, status }) => text === all[0].text && rest.test(status)),
+    (all) => all.every(({ text, says, busy }) => text === all[0].text && rest.test(says) && !busy),
     "everybody to see the same text, published",
   );
 }

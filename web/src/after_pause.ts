@@ -7,6 +7,11 @@ export class AfterPause {
     private readonly ms: number,
   ) {}
 
+  /** Whether it was asked for and is not done yet. */
+  get asked(): boolean {
+    return this.timer !== undefined;
+  }
+
   ask(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.flush(), this.ms);

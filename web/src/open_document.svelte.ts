@@ -50,7 +50,7 @@ export class OpenDocument {
     return () => (this.listeners = this.listeners.filter((other) => other !== listener));
   }
 
-  /** The person changed the text. */
+  /** The person changed the text or the title. */
   touched(): void {
     this.line.touched();
   }
@@ -59,6 +59,7 @@ export class OpenDocument {
   rename(title: string): void {
     this.draft = title;
     this.renaming.ask();
+    this.touched();
   }
 
   settleTitle(): void {
@@ -109,7 +110,7 @@ export class OpenDocument {
       this.status = session.status();
       this.editors = session.editors();
       this.people = session.people();
-      this.line.show(this.status);
+      this.line.show(this.status, this.renaming.asked);
     });
   }
 }

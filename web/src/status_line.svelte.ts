@@ -9,6 +9,8 @@ const SETTLED_MS = 1_500;
 export class StatusLine {
   sentence = $state("");
   tone = $state<Tone>("working");
+  /** Something is being changed that the sentence does not speak of yet. */
+  busy = $state(false);
   /** What is worth interrupting somebody for: that something needs attention, and that it no longer does. */
   said = $state("");
 
@@ -22,10 +24,13 @@ export class StatusLine {
 
   /** The person changed something, which the engine saves now. */
   touched(): void {
+    this.busy = true;
     this.lookAgain();
   }
 
-  show(status: Status): void {
+  /** `drafting`: the person is at something that the engine has not heard of. */
+  show(status: Status, drafting = false): void {
+    this.busy = status.saving || drafting;
     if (status.saving) {
       this.savingSince ??= performance.now();
       if (this.sentence !== "" && performance.now() - this.savingSince < QUICK_MS) {

@@ -11,9 +11,11 @@ test("it is done once, after the last time it was asked for", () => {
     later.ask();
     vi.advanceTimersByTime(300);
   }
+  expect(later.asked).toBe(true);
   expect(work).not.toHaveBeenCalled();
   vi.advanceTimersByTime(100);
   expect(work).toHaveBeenCalledTimes(1);
+  expect(later.asked).toBe(false);
   vi.advanceTimersByTime(10_000);
   expect(work).toHaveBeenCalledTimes(1);
 });

@@ -32,6 +32,19 @@ test("a quick save is not worth a word, a slow one is", () => {
   expect(line.sentence).toBe("Saving on this device");
 });
 
+test("until the line speaks of what was just done, it is busy", () => {
+  const { line, says } = over(published);
+  expect(line.busy).toBe(false);
+  line.touched();
+  expect([line.sentence, line.busy]).toEqual(["Published", true]);
+  says(saving);
+  expect([line.sentence, line.busy]).toEqual(["Published", true]);
+  says(offline);
+  expect([line.sentence, line.busy]).toEqual([offline.sentence, false]);
+  line.show(offline, true);
+  expect(line.busy).toBe(true);
+});
+
 test("what was typed is looked after though nobody tells of it", () => {
   let read = 0;
   const line = new StatusLine(() => void (read += 1));
