@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Plays the one schedule of this seed.
     #[arg(long)]
     seed: Option<u64>,
+    /// Optimises the simulator first: worth its build from some ten thousand schedules on.
+    #[arg(long)]
+    release: bool,
     /// Shows everything that happened, line by line.
     #[arg(long)]
     trace: bool,
@@ -30,14 +33,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => vec!["--seeds".into(), options.seeds.to_string(), "--from".into(), options.from.to_string()],
     };
     arguments.extend(options.trace.then(|| "--trace".to_owned()));
-    simulator().args(arguments).show_results()
+    simulator(if options.release { "sim" } else { "dev" }).args(arguments).show_results()
 }
 
 /// The schedules that are part of every test run.
 pub(crate) fn quick() -> Result<()> {
-    simulator().args(["--seeds", &IN_EVERY_TEST.to_string()]).show()
+    simulator("dev").args(["--seeds", &IN_EVERY_TEST.to_string()]).show()
 }
 
-fn simulator() -> Program {
-    Program::cargo().args(["run", "--quiet", "--package", "sheaf-sim", "--"])
+fn simulator(profile: &str) -> Program {
+    Program::cargo().args(["run", "--quiet", "--package", "sheaf-sim", "--profile", profile, "--"])
 }

@@ -64,6 +64,8 @@ const TESTS: [&[&str]; 2] = [
         "--test",
         "replica",
         "--test",
+        "replica_segments",
+        "--test",
         "repo_view",
         "--test",
         "segment_log",

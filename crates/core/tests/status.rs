@@ -2,12 +2,8 @@
 
 mod world;
 
-use std::time::Duration;
-
 use sheaf_core::replica::{Event, FetchFailure, WriteFailure};
-use world::World;
-
-const MOMENT: Duration = Duration::from_secs(3);
+use world::{World, beginnings::MOMENT};
 
 #[test]
 fn nothing_is_called_saved_before_the_store_says_so() {

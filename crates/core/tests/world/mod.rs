@@ -2,6 +2,8 @@
 //! a seed. It carries effects out as a driver would and checks what every driver may rely on.
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod beginnings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
