@@ -26,7 +26,7 @@ pub enum Intent {
     /// Call it something else.
     SetTitle(String),
     /// Let somebody write.
-    AddEditor(#[serde(with = "crate::repo_view::text")] Did),
+    AddEditor(#[serde(with = "crate::as_text::strict")] Did),
     /// Accept nothing new from somebody, and what they wrote before only as far as this says.
     RemoveEditor(FormerEditor),
 }

@@ -39,6 +39,7 @@
 //! ([`door`]), the records ([`record`], [`segment`]), what is verified of each editor's repo ([`repo_view`]), what waits to
 //! be published ([`outbox`], [`budget`]), who may write ([`editors`]) and who is here ([`awareness`]).
 
+mod as_text;
 pub mod awareness;
 pub mod budget;
 pub mod client_id;

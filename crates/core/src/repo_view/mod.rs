@@ -8,6 +8,7 @@
 //!
 //! It does no IO: it says what it wants as [`Ask`]s and is given the answers.
 
+mod outcome;
 mod pursuit;
 mod ring;
 mod trouble;
@@ -26,14 +27,17 @@ use sheaf_repo::{
     tid::Tid,
 };
 
-pub use self::trouble::Trouble;
+pub use self::{
+    outcome::{Advance, Ask, Head, Outcome},
+    trouble::Trouble,
+};
 use self::{
     pursuit::{Known, Pursuit, Step},
     ring::{Awaited, FalseAlarms, Ring},
 };
 use crate::{
     record,
-    replica::{Doorbell, FetchFailure, FetchId, FetchWhat, Identity, ResolveFailure},
+    replica::{Doorbell, FetchFailure, FetchId, Identity, ResolveFailure},
     time::Timestamp,
 };
 
@@ -49,80 +53,6 @@ const MOVED_ON_WAIT: Duration = Duration::from_millis(50);
 const MAX_MOVED_ON: u32 = 11;
 /// Carried states that are kept until the account's key is known.
 const MAX_CARRIED: usize = 4;
-
-/// A head that was verified, signature and ranges both.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// The commit.
-    #[serde(with = "crate::repo_view::cid_text")]
-    pub commit: Cid,
-    /// Its revision; only ever grows.
-    #[serde(with = "crate::repo_view::text")]
-    pub rev: Tid,
-    /// The root of its tree.
-    #[serde(with = "crate::repo_view::cid_text")]
-    pub data: Cid,
-}
-
-/// What a view wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
-    /// Look the account up; `fresh` past every cache.
-    Resolve {
-        /// Whether a signature has just failed.
-        fresh: bool,
-    },
-    /// Get blocks from the account's PDS.
-    Fetch {
-        /// To answer with.
-        id: FetchId,
-        /// The PDS's origin.
-        pds: String,
-        /// What.
-        what: FetchWhat,
-    },
-}
-
-/// What a completed pursuit found out, all of it proved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advance {
-    /// New or overwritten records in the ranges: path, CID and bytes.
-    pub changed: Vec<(String, Cid, Vec<u8>)>,
-    /// Paths that are no longer there.
-    pub gone: Vec<String>,
-}
-
-/// What came of an input.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// What to do next.
-    pub asks: Vec<Ask>,
-    /// What is now proved.
-    pub advance: Option<Advance>,
-}
-
-impl Advance {
-    /// This and then a newer one, as one.
-    fn then(mut self, newer: Advance) -> Advance {
-        self.changed.retain(|(path, ..)| {
-            !newer.gone.contains(path) && !newer.changed.iter().any(|(p, ..)| p == path)
-        });
-        self.gone.retain(|path| !newer.changed.iter().any(|(p, ..)| p == path));
-        self.changed.extend(newer.changed);
-        self.gone.extend(newer.gone);
-        self
-    }
-}
-
-impl Outcome {
-    fn add(&mut self, later: Outcome) {
-        self.asks.extend(later.asks);
-        self.advance = match (self.advance.take(), later.advance) {
-            (Some(advance), Some(newer)) => Some(advance.then(newer)),
-            (one, other) => one.or(other),
-        };
-    }
-}
 
 /// One editor's repo, seen from one document.
 #[derive(Debug)]
@@ -628,37 +558,5 @@ impl RepoView {
             .filter_map(|path| path.split_once('/'))
             .map(|(c, k)| (c.to_owned(), k.to_owned()))
             .collect()
-    }
-}
-
-/// Serialises what has a strict text form as that text.
-pub(crate) mod text {
-    use std::{fmt::Display, str::FromStr};
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(crate) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>
-    where
-        T::Err: Display,
-    {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// A CID as atproto writes it.
-mod cid_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use sheaf_repo::cid::{self, Cid};
-
-    pub(crate) fn serialize<S: Serializer>(value: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&cid::text(value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
-        cid::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
