@@ -1,5 +1,6 @@
 //! Replicas in a small world of signed repos: what people are promised, on virtual time.
 
+mod document_support;
 mod world;
 
 #[cfg(target_arch = "wasm32")]
@@ -7,6 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::time::Duration;
 
+use document_support::for_each_seed;
 use sheaf_core::{
     replica::{Doorbell, Event, Presence, Role, Stalled, WriteFailure},
     text::{Splice, Utf16Offset},
@@ -65,7 +67,7 @@ fn the_first_keystroke_after_a_pause_leaves_at_once() {
 
 #[test]
 fn everyone_converges_whatever_they_type_and_in_whatever_order_news_arrives() {
-    for seed in 0..40 {
+    for_each_seed(40, |seed, _| {
         let (mut world, alice, bob) = two_people(seed);
         let alices_phone = {
             let uri = world.uri(0);
@@ -93,18 +95,15 @@ fn everyone_converges_whatever_they_type_and_in_whatever_order_news_arrives() {
             world.set_online(who, true);
         }
         world.run(Duration::from_secs(180));
-        assert_eq!(world.texts().len(), 1, "seed {seed}: {:?}", world.texts());
+        assert_eq!(world.texts().len(), 1, "{:?}", world.texts());
         let uri = world.uri(0);
         let newcomer = world.open(&uri, None);
         world.run(WHILE);
-        assert_eq!(
-            world.devices[newcomer].view, world.devices[alice].view,
-            "seed {seed}: a newcomer reads the same"
-        );
+        assert_eq!(world.devices[newcomer].view, world.devices[alice].view, "a newcomer reads the same");
         for who in [alice, bob, alices_phone] {
-            assert_eq!(world.status(who).waiting, 0, "seed {seed}: everything is published");
+            assert_eq!(world.status(who).waiting, 0, "everything is published");
         }
-    }
+    });
 }
 
 #[test]

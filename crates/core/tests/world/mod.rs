@@ -483,42 +483,29 @@ impl World {
 
     /// An editor writes a word each under many replicas' names.
     pub(crate) fn write_as_many(&mut self, did: &Did, replicas: usize) {
-        let document = self.uri(0);
         for n in 0..replicas {
             let replica: ReplicaId = format!("many{n}").parse().unwrap();
-            let client = ClientId::derive(did.as_str(), &document.to_string(), &replica);
-            let change = Document::new(client).edit(self.now, &[Splice::insert(0, format!("{n} "))]).unwrap();
-            let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
-            let entries = segment::encode_entries(&[entry]);
-            let record = SegmentRecord {
-                document: document.clone(),
-                replica,
-                seq: 0,
-                sealed: false,
-                through: None,
-                entries,
-            };
+            let record = self.only_word(did, replica, &format!("{n} "));
             let path = format!("dev.sheaf.segment/{}", record.key());
             self.commit(did, &path, Some(json::to_cbor(&record.to_json()).unwrap()));
         }
+    }
+
+    /// A segment with nothing before it, in which this replica of `did` has written `text`.
+    fn only_word(&self, did: &Did, replica: ReplicaId, text: &str) -> SegmentRecord {
+        let document = self.uri(0);
+        let client = ClientId::derive(did.as_str(), &document.to_string(), &replica);
+        let change = Document::new(client).edit(self.now, &[Splice::insert(0, text)]).unwrap();
+        let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
+        let entries = segment::encode_entries(&[entry]);
+        SegmentRecord { document, replica, seq: 0, sealed: false, through: None, entries }
     }
 
     /// A snapshot in `carrier`'s repo of a repo of `victim` that somebody else has signed.
     pub(crate) fn carry_forged(&mut self, carrier: &Did, victim: &Did, text: &str) {
         let document = self.uri(0);
         let replica: ReplicaId = "forged".parse().unwrap();
-        let client = ClientId::derive(victim.as_str(), &document.to_string(), &replica);
-        let change = Document::new(client).edit(self.now, &[Splice::insert(0, text)]).unwrap();
-        let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
-        let entries = segment::encode_entries(&[entry]);
-        let record = SegmentRecord {
-            document: document.clone(),
-            replica,
-            seq: 0,
-            sealed: false,
-            through: None,
-            entries,
-        };
+        let record = self.only_word(victim, replica, text);
         let mut forged = Repo::new(
             victim.clone(),
             SigningKey::k256(&[9; 32]).expect("a valid scalar"),
