@@ -15,6 +15,8 @@ let closing: Promise<void>[] = [];
 /** An open document as the page shows it: what the engine says, read again whenever it says that something changed. */
 export class OpenDocument {
   title = $state("");
+  /** The fragment to pass on. */
+  link = $state("");
   status = $state.raw<Status>() as Status;
   people = $state.raw<Person[]>([]);
   editors = $state.raw<Editor[]>([]);
@@ -107,6 +109,7 @@ export class OpenDocument {
     engineState.guard(() => {
       const { session } = this;
       this.title = session.title();
+      this.link = session.link();
       this.status = session.status();
       this.editors = session.editors();
       this.people = session.people();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sheaf_core::document_uri::DocumentUri;
+use sheaf_core::document_link::DocumentLink;
 
 /// Documents that several people write at once, kept in their own atproto accounts.
 ///
@@ -123,9 +123,8 @@ pub(crate) struct New {
 
 #[derive(Args)]
 pub(crate) struct Cat {
-    /// The document: an at:// address or a link of the app
-    #[arg(value_parser = document)]
-    pub(crate) uri: DocumentUri,
+    /// The document: a link of the app, or an at:// address
+    pub(crate) document: DocumentLink,
     #[command(flatten)]
     pub(crate) patience: Patience,
     #[command(flatten)]
@@ -134,18 +133,16 @@ pub(crate) struct Cat {
 
 #[derive(Args)]
 pub(crate) struct Append {
-    /// The document: an at:// address or a link of the app
-    #[arg(value_parser = document)]
-    pub(crate) uri: DocumentUri,
+    /// The document: a link of the app, or an at:// address
+    pub(crate) document: DocumentLink,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }
 
 #[derive(Args)]
 pub(crate) struct Share {
-    /// The document: an at:// address or a link of the app
-    #[arg(value_parser = document)]
-    pub(crate) uri: DocumentUri,
+    /// The document: a link of the app, or an at:// address
+    pub(crate) document: DocumentLink,
     /// Who may write from now on
     pub(crate) handle: String,
     #[command(flatten)]
@@ -180,9 +177,8 @@ pub(crate) struct Import {
 
 #[derive(Args)]
 pub(crate) struct Export {
-    /// The document: an at:// address or a link of the app
-    #[arg(value_parser = document)]
-    pub(crate) uri: DocumentUri,
+    /// The document: a link of the app, or an at:// address
+    pub(crate) document: DocumentLink,
     /// The file, written whole or not at all; without it, standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -218,20 +214,6 @@ impl Deadline {
     }
 }
 
-/// An `at://` address, or a link of the app, whose last two parts are owner and key.
-fn document(text: &str) -> Result<DocumentUri, String> {
-    let Some((_, path)) = text.split_once("#/d/") else {
-        return text
-            .parse::<DocumentUri>()
-            .map_err(|error| format!("{error}, and not a link of the app either"));
-    };
-    // Some programs escape colons when a link is passed on.
-    let path = path.replace("%3A", ":").replace("%3a", ":");
-    path.split_once('/')
-        .and_then(|(owner, key)| Some(DocumentUri::new(owner.parse().ok()?, &key.parse().ok()?)))
-        .ok_or_else(|| "this link does not lead to a document; it may have been cut off".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -241,19 +223,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_document_is_named_by_its_address_or_by_a_link() {
-        let uri = "at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/dev.sheaf.document/3jzfcijpj2z2a";
-        let link = "https://sheaf.example/app/#/d/did:plc:ewvi7nxzyoun6zhxrhs64oiz/3jzfcijpj2z2a";
-        assert_eq!(document(uri).unwrap().to_string(), uri);
-        assert_eq!(document(link).unwrap().to_string(), uri);
-        assert_eq!(document(&link.replace("did:plc:", "did%3Aplc%3A")).unwrap().to_string(), uri);
-        for wrong in
-            ["", "notes.md", "at://alice.test/dev.sheaf.document/3jzfcijpj2z2a", "https://x/#/d/nobody"]
-        {
-            assert!(document(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
     // Reading in passing is nobody in front of the document. (Writing is: presence is by what one's other devices find it.)
     client.stay_unannounced();
     let deadline = cat.patience.deadline();
-    let document = open(&client, &cat.uri, deadline).await?;
+    let document = open(&client, &cat.document, deadline).await?;
     let mut outcome = up_to_date(&document, deadline).await;
     let status = document.status();
     if status.document == Presence::Deleted {
@@ -101,7 +101,7 @@ pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
     }
     if cat.json.json {
         let value = json!({
-            "uri": cat.uri.to_string(),
+            "uri": cat.document.document.to_string(),
             "title": document.title(),
             "text": document.text(),
             "editors": status.editors.iter().map(|editor| json!({
@@ -136,7 +136,7 @@ pub(crate) async fn append(device: &Device, append: Append) -> Result<(), Failur
     }
     let text = read(std::io::stdin().lock(), "standard input")?;
     let deadline = append.patience.deadline();
-    let document = open(&client, &append.uri, deadline).await?;
+    let document = open(&client, &append.document, deadline).await?;
     // The end of the text is where it ends for everyone, as far as the others' servers answer.
     let looked = up_to_date(&document, deadline).await;
     may_write(&document, looked)?;
@@ -146,13 +146,13 @@ pub(crate) async fn append(device: &Device, append: Append) -> Result<(), Failur
 
 pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> {
     let client = device.signed_in().await?;
-    if client.account().as_ref() != Some(share.uri.owner()) {
+    if client.account().as_ref() != Some(share.document.document.owner()) {
         return Err(Failure::NotAllowed("only the owner of a document can share it".into()));
     }
     client.stay_unannounced();
     let account = client.find_account(&share.handle).await?;
     let name = account.handle.as_ref().map_or_else(|| account.did.to_string(), ToString::to_string);
-    let document = open(&client, &share.uri, share.patience.deadline()).await?;
+    let document = open(&client, &share.document, share.patience.deadline()).await?;
     may_write(&document, Ok(()))?;
     let known = document.editors().contains(&account.did);
     if !known {

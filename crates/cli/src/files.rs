@@ -38,7 +38,7 @@ pub(crate) async fn export(device: &Device, export: Export) -> Result<(), Failur
     let client = device.client().await?;
     client.stay_unannounced();
     let deadline = export.patience.deadline();
-    let document = open(&client, &export.uri, deadline).await?;
+    let document = open(&client, &export.document, deadline).await?;
     let mut outcome = up_to_date(&document, deadline).await;
     if document.status().document == Presence::Deleted {
         outcome = Err(deleted());

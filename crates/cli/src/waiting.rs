@@ -2,7 +2,7 @@
 
 use sheaf_client::{Client, DocumentHandle, platform};
 use sheaf_core::{
-    document_uri::DocumentUri,
+    document_link::DocumentLink,
     replica::{Presence, Stalled, Status},
     repo_view::Trouble,
 };
@@ -12,12 +12,14 @@ use crate::{arguments::Deadline, device::Device, documents::changes, failure::Fa
 /// Opens a document and waits until it is known to be there or not.
 pub(crate) async fn open(
     client: &Client,
-    uri: &DocumentUri,
+    link: &DocumentLink,
     deadline: Deadline,
 ) -> Result<DocumentHandle, Failure> {
-    let document = client.open(uri).await?;
-    let known =
-        |d: &DocumentHandle| d.status().document != Presence::Looking || trouble(&d.status()).is_some();
+    let (document, uri) = (client.open_link(link).await?, &link.document);
+    let known = |d: &DocumentHandle| {
+        let status = d.status();
+        status.document != Presence::Looking || trouble(&status).is_some() && !status.asking_others
+    };
     let _ = platform::within(deadline.left(), document.until(known)).await;
     let status = document.status();
     match status.document {

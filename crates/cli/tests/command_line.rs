@@ -68,8 +68,8 @@ fn every_failure_is_a_sentence_and_an_exit_code() {
     let nothing = format!("at://{DID}/dev.sheaf.document/3jzfcijpj2z2a");
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage"),
-        (&["cat"], 2, "<URI>"),
-        (&["cat", "notes.md"], 2, "not the address of a document"),
+        (&["cat"], 2, "<DOCUMENT>"),
+        (&["cat", "notes.md"], 2, "no link to a document"),
         (&["cat", "https://sheaf.example/#/d/did:plc:ewvi"], 2, "cut off"),
         (&["cat", "--wait", "0", &nothing], 2, "--wait"),
         (&["whoami", "--plc", "http://plc.example"], 2, "plc"),

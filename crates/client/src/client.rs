@@ -7,6 +7,7 @@ use std::{
 
 use sheaf_core::{
     client_id::ReplicaId,
+    document_link::DocumentLink,
     document_uri::DocumentUri,
     replica::{Effect, Event, Replica, ReplicaConfig, StoreOp},
 };
@@ -149,7 +150,15 @@ impl Client {
     /// # Errors
     /// [`OpenError::Store`] when the device's store does not work.
     pub async fn open(&self, uri: &DocumentUri) -> Result<DocumentHandle, OpenError> {
-        self.start(uri, None).await
+        self.start(DocumentLink::new(uri.clone()), None).await
+    }
+
+    /// [`open`](Self::open) by a link, which may name others to ask should the owner's server be gone.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_link(&self, link: &DocumentLink) -> Result<DocumentHandle, OpenError> {
+        self.start(link.clone(), None).await
     }
 
     /// Makes a document; works without a network.
@@ -160,16 +169,17 @@ impl Client {
         let owner = self.0.did.clone().ok_or(OpenError::NotSignedIn)?;
         let clock = (platform::random_u64() % 1024) as u16;
         let uri = DocumentUri::new(owner, &Tid::from_micros(platform::now().as_micros(), clock));
-        self.start(&uri, Some(title)).await
+        self.start(DocumentLink::new(uri), Some(title)).await
     }
 
-    async fn start(&self, uri: &DocumentUri, create: Option<&str>) -> Result<DocumentHandle, OpenError> {
+    async fn start(&self, link: DocumentLink, create: Option<&str>) -> Result<DocumentHandle, OpenError> {
+        let DocumentLink { document: uri, via } = &link;
         let Inner { world, locks, did, .. } = &*self.0;
         let slot = match did {
             Some(account) => Some(slots::take(&*world.store, &**locks, account, uri).await?),
             None => None,
         };
-        let config = self.replica_config(uri, slot.as_ref());
+        let config = ReplicaConfig { via: via.clone(), ..self.replica_config(uri, slot.as_ref()) };
         let mut stored = Vec::new();
         for prefix in Replica::store_prefixes(&config) {
             stored.extend(world.store.scan(&prefix).await?);
@@ -194,6 +204,7 @@ impl Client {
             account: self.0.did.clone(),
             replica: slot.map_or_else(reader, |slot| slot.replica.clone()),
             adopt: slot.map(|slot| slot.adopted.clone()).unwrap_or_default(),
+            via: Vec::new(),
             name: self.0.name.clone(),
             seed: platform::random_u64(),
         }

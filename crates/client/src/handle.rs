@@ -3,6 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use sheaf_core::{
+    document_link::DocumentLink,
     document_uri::DocumentUri,
     replica::{Event, Person, Role, Status},
     text::{Splice, Utf16Offset},
@@ -63,6 +64,12 @@ impl DocumentHandle {
     /// Which document it is.
     pub fn uri(&self) -> &DocumentUri {
         &self.open().uri
+    }
+
+    /// The link to pass on: besides the owner it names editors in whose repos a newcomer finds the document should the
+    /// owner's server be gone.
+    pub fn link(&self) -> DocumentLink {
+        self.open().replica.borrow().link()
     }
 
     // --- what the person does ---

@@ -15,6 +15,7 @@
 //!     account: Some("did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse()?),
 //!     replica: "laptop".parse()?,
 //!     adopt: vec![],
+//!     via: vec![],
 //!     name: Some("Ada".into()),
 //!     seed: 1,
 //! };
@@ -37,13 +38,15 @@
 //!
 //! Around it, each in its own module: the text ([`document`]), the strict scanner that every foreign update passes
 //! ([`door`]), the records ([`record`], [`segment`]), what is verified of each editor's repo ([`repo_view`]), what waits to
-//! be published ([`outbox`], [`budget`]), who may write ([`editors`]) and who is here ([`awareness`]).
+//! be published ([`outbox`], [`budget`]), who may write ([`editors`]), who is here ([`awareness`]), and what to send to somebody
+//! who is to read it ([`document_link`]).
 
 mod as_text;
 pub mod awareness;
 pub mod budget;
 pub mod client_id;
 pub mod document;
+pub mod document_link;
 pub mod document_uri;
 pub mod door;
 pub mod editors;

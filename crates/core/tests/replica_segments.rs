@@ -144,6 +144,61 @@ fn with_an_editors_server_gone_for_good_everybody_still_opens_the_whole_document
 }
 
 #[test]
+fn with_the_owners_server_gone_for_good_a_link_that_names_an_editor_still_leads_there() {
+    for segments in [1, 30] {
+        let (mut world, alice, bob) = two_people(33);
+        let (uri, owner, bob_did) = (world.uri(0), world.did(0), world.did(1));
+        type_much(&mut world, alice, segments);
+        world.type_at(bob, 0, 0, "Bob's words. ");
+        world.run(Duration::from_secs(180));
+        let (text, title) = (world.devices[alice].view.clone(), world.devices[alice].replica.title());
+        assert_eq!(world.devices[alice].replica.link().via, [bob_did.clone()], "the link tells of Bob");
+        world.accounts.get_mut(&owner).unwrap().reads_fail = Some(FetchFailure::Unreachable("gone".into()));
+
+        let lost = world.open(&uri, None);
+        let stranger = world.open_via(&uri, &[2]);
+        let newcomer = world.open_via(&uri, &[2, 1]);
+        world.run(WHILE);
+        for n in [lost, stranger] {
+            assert_eq!(world.devices[n].view, "");
+            assert!(world.status(n).sentence().contains("gone"), "{}", world.status(n).sentence());
+        }
+        assert_eq!(world.devices[newcomer].view, text);
+        assert_eq!(world.devices[newcomer].replica.title(), title);
+        let status = world.status(newcomer);
+        let told =
+            |did: &Did| status.editors.iter().find(|editor| editor.did == *did).unwrap().trouble.clone();
+        assert!(matches!(told(&owner), Some(Trouble::Fetch(_))), "it is told whose server is missing");
+        assert_eq!(told(&bob_did), None);
+
+        world.type_at(bob, 0, 0, "And on. ");
+        world.run(MOMENT);
+        assert_eq!(world.devices[newcomer].view, format!("And on. {text}"), "it is followed from there on");
+        world.restart(newcomer);
+        assert_eq!(world.devices[newcomer].view, format!("And on. {text}"));
+    }
+}
+
+#[test]
+fn who_is_named_by_a_link_and_is_no_editor_adds_nothing() {
+    let (mut world, alice, _) = two_people(34);
+    let (uri, owner, mallory) = (world.uri(0), world.did(0), world.did(2));
+    world.type_at(alice, 0, 0, "true ");
+    world.run(Duration::from_secs(180));
+    // What Mallory writes under the document's name, and a repo of the owner's making that the owner never made.
+    world.write_as_many(&mallory, 1);
+    world.carry_forged(&mallory, &owner, "forged ");
+    let before = world.open_via(&uri, &[2]);
+    world.run(WHILE);
+    world.accounts.get_mut(&owner).unwrap().reads_fail = Some(FetchFailure::Unreachable("gone".into()));
+    let after = world.open_via(&uri, &[2]);
+    world.run(WHILE);
+    assert_eq!(world.devices[before].view, "true ");
+    assert_eq!(world.devices[after].view, "");
+    assert_eq!(world.status(after).document, Presence::Looking);
+}
+
+#[test]
 fn what_somebody_carries_in_anothers_name_without_their_signature_is_not_shown() {
     let (mut world, alice, _) = two_people(31);
     let (uri, owner, bob_did) = (world.uri(0), world.did(0), world.did(1));

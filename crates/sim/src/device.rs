@@ -99,6 +99,7 @@ impl Device {
                 document: document.clone(),
                 account: did,
                 replica: name(number, 0),
+                via: vec![],
                 adopt: vec![],
                 name: Some(format!("Person {number}")),
                 seed: number as u64,

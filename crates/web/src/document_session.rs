@@ -9,7 +9,6 @@ use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    link,
     sentence::refusal,
     shown::{Editors, People, Splice, Splices, Status, show},
 };
@@ -64,9 +63,9 @@ impl DocumentSession {
 
 #[wasm_bindgen]
 impl DocumentSession {
-    /// The fragment that leads here.
+    /// The fragment that leads here, to pass on.
     pub fn link(&self) -> String {
-        link::of(self.document.uri())
+        self.document.link().fragment()
     }
 
     /// The whole text as it is now. It includes everything not yet taken by [`Self::take_changes`], which is forgotten

@@ -10,18 +10,16 @@
 //!   of its own, and fetches what has gathered in one crossing ([`DocumentSession::take_changes`]). The page's callback
 //!   is never called while Rust is at work.
 //!
-//! A document's address in the page is a fragment, so that any static host serves it:
+//! A document's address in the page is a fragment ([`sheaf_core::document_link`]), so that any static host serves it.
 //!
 //! ```
-//! use sheaf_web::link;
+//! use sheaf_web::shown::Splice;
 //!
-//! let uri = link::parse("#/d/did:plc:ewvi7nxzyoun6zhxrhs64oiz/3jzfcijpj2z2a")?;
-//! assert_eq!(link::of(&uri), "#/d/did:plc:ewvi7nxzyoun6zhxrhs64oiz/3jzfcijpj2z2a");
-//! assert!(link::parse("#/d/did:plc:ewvi7nxzyoun6zhxrhs64oiz/../etc").is_err());
-//! # Ok::<(), link::NotALink>(())
+//! let splice: Splice = serde_json::from_str(r#"{ "at": 0, "delete": 0, "insert": "typed" }"#)?;
+//! assert_eq!(sheaf_core::text::Splice::from(splice), sheaf_core::text::Splice::insert(0, "typed"));
+//! # Ok::<(), serde_json::Error>(())
 //! ```
 
-pub mod link;
 pub mod sentence;
 pub mod shown;
 

@@ -6,13 +6,13 @@ use std::{
 use sheaf_client::{
     Client, DocumentHandle, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb,
 };
+use sheaf_core::document_link::DocumentLink;
 use sheaf_repo::did::Did;
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
     document_session::DocumentSession,
-    link,
     sentence::refusal,
     shown::{Account, Library, SignInSettings, show},
 };
@@ -143,7 +143,7 @@ impl Sheaf {
     pub async fn create(&self, title: String) -> Result<String, JsError> {
         let client = self.client.borrow().clone();
         let document = client.create(&title).await.map_err(refusal)?;
-        let link = link::of(document.uri());
+        let link = document.link().fragment();
         self.fresh.replace(Some(document));
         Ok(link)
     }
@@ -153,12 +153,12 @@ impl Sheaf {
     /// # Errors
     /// The fragment leads to no document, or the device's storage fails; as a sentence.
     pub async fn open(&self, fragment: String) -> Result<DocumentSession, JsError> {
-        let uri = link::parse(&fragment).map_err(refusal)?;
+        let link: DocumentLink = fragment.parse().map_err(refusal)?;
         let client = self.client.borrow().clone();
-        let fresh = self.fresh.take().filter(|document| *document.uri() == uri);
+        let fresh = self.fresh.take().filter(|document| *document.uri() == link.document);
         let document = match fresh {
             Some(document) => document,
-            None => client.open(&uri).await.map_err(refusal)?,
+            None => client.open_link(&link).await.map_err(refusal)?,
         };
         Ok(DocumentSession::new(document))
     }

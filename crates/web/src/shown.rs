@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sheaf_client::LibraryEntry;
 use sheaf_core::{
+    document_link::DocumentLink,
     replica::{self, Presence, Stalled},
     text::{self, Utf16Offset},
 };
@@ -263,7 +264,7 @@ pub struct KnownDocument {
 impl From<LibraryEntry> for KnownDocument {
     fn from(entry: LibraryEntry) -> Self {
         Self {
-            link: crate::link::of(&entry.uri),
+            link: DocumentLink::new(entry.uri).fragment(),
             title: entry.title,
             // Exact: microseconds of this era divided by a thousand fit a double's 53 bits.
             updated_at: (entry.updated_at.as_micros() / 1000) as f64,

@@ -89,6 +89,7 @@ impl Replica {
             charter: Charter::default(),
             found: Presence::Looking,
             views: BTreeMap::new(),
+            carriers: Default::default(),
             evidence: Evidence::default(),
             limits: Limits::default(),
             neighbours: BTreeMap::new(),

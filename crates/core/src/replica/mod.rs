@@ -56,6 +56,7 @@ use crate::{
     budget::WriteBudget,
     client_id::ReplicaId,
     document::{Document, Sticky, WaitingRoom},
+    document_link::{DocumentLink, MAX_VIA},
     document_uri::DocumentUri,
     door::VettedUpdate,
     editors::Charter,
@@ -76,6 +77,8 @@ pub struct ReplicaConfig {
     pub replica: ReplicaId,
     /// Replicas of this account on this device that nobody is using: what they left unpublished goes out too.
     pub adopt: Vec<ReplicaId>,
+    /// Who may carry the document, should its owner's repo not tell: [`crate::document_link`].
+    pub via: Vec<Did>,
     /// What to call the person; shown to others.
     pub name: Option<String>,
     /// Spreads retries of many replicas; any number.
@@ -94,6 +97,8 @@ pub struct Replica {
     charter: Charter,
     found: Presence,
     views: BTreeMap<Did, RepoView>,
+    /// Those among them that are asked for nothing but what they carry.
+    carriers: BTreeSet<Did>,
     /// The verified segments that the text is made of, as the store has them.
     evidence: Evidence,
     /// How much of former editors' segments counts.
@@ -212,6 +217,15 @@ impl Replica {
         let mut editors = vec![self.config.document.owner().clone()];
         editors.extend(self.charter.current().into_iter().flat_map(|record| record.editors));
         editors
+    }
+
+    /// The link to pass on. It names editors besides the owner, this account first: they carry what the owner may not be able
+    /// to show some day.
+    pub fn link(&self) -> DocumentLink {
+        let mut via: Vec<Did> = self.editors().split_off(1);
+        via.sort_by_key(|did| self.config.account.as_ref() != Some(did));
+        via.truncate(MAX_VIA);
+        DocumentLink { document: self.config.document.clone(), via }
     }
 
     /// What the signed-in account may do.

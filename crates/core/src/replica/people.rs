@@ -3,7 +3,7 @@
 use sheaf_repo::did::Did;
 
 use super::{CaretAt, EditorStatus, Person, Replica, Status};
-use crate::{document::Sticky, record, time::Timestamp};
+use crate::{document::Sticky, record, repo_view::RepoView, time::Timestamp};
 
 impl Replica {
     /// Who is here now, the reader of this first if they are here as an editor.
@@ -42,6 +42,7 @@ impl Replica {
             published_any: published,
             stalled: self.stalled(),
             doorbell: self.doorbell,
+            asking_others: self.carriers.iter().filter_map(|did| self.views.get(did)).any(RepoView::is_open),
             online: self.online,
             people: self.people.iter().count() + usize::from(role.can_write()),
             editors: self.editor_statuses(),

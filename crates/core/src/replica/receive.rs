@@ -93,25 +93,36 @@ impl Replica {
         let document = &self.config.document;
         let seed = self.config.seed;
         self.views.entry(did.clone()).or_insert_with(|| {
+            let salt = did.as_str().bytes().fold(seed, |h, b| h.rotate_left(5) ^ u64::from(b));
+            if self.carriers.contains(did) {
+                return RepoView::new(did.clone(), vec![document.snapshot_range()], salt);
+            }
             let mut ranges = Vec::new();
             if did == document.owner() {
                 ranges.push(document.document_range());
             }
             ranges.push(document.segment_range());
             let beside = vec![document.awareness_range(), document.snapshot_range()];
-            let salt = did.as_str().bytes().fold(seed, |h, b| h.rotate_left(5) ^ u64::from(b));
             RepoView::new(did.clone(), ranges, salt).with_beside(beside)
         })
     }
 
-    /// Follows the owner, the editors, and those who once were (their earlier text is part of the document).
+    /// Follows the owner, the editors, and those who once were (their earlier text is part of the document). As long as
+    /// nobody knows who they are, those whom the link names are asked what they carry.
     pub(super) fn follow_editors(&mut self, now: Timestamp) {
         let mut wanted = BTreeSet::from([self.config.document.owner().clone()]);
         if let Some(record) = self.charter.current() {
             wanted.extend(record.editors.iter().cloned());
             wanted.extend(record.former.iter().map(|former| former.did.clone()));
         }
-        self.views.retain(|did, _| wanted.contains(did));
+        let unknown = self.charter.current().is_none() && self.found == Presence::Looking;
+        let named = self.config.via.iter().filter(|did| unknown && !wanted.contains(*did));
+        let carriers: BTreeSet<Did> = named.cloned().collect();
+        // Who turns out to be an editor is read anew, and whole.
+        self.views
+            .retain(|did, _| carriers.contains(did) || wanted.contains(did) && !self.carriers.contains(did));
+        wanted.extend(carriers.iter().cloned());
+        self.carriers = carriers;
         self.people.retain(&self.editors());
         for did in wanted {
             if !self.views.contains_key(&did) {

@@ -130,6 +130,8 @@ pub struct Status {
     pub stalled: Option<Stalled>,
     /// Which live doorbell is in use; without one the replica polls.
     pub doorbell: Option<DoorbellKind>,
+    /// Whether others are being asked for the document, whom the link names for the case that its owner does not show it.
+    pub asking_others: bool,
     /// Whether the device says it has a network.
     pub online: bool,
     /// How many people are here, this one included when signed in as an editor.
@@ -146,7 +148,7 @@ impl Status {
     /// ```
     /// # use sheaf_core::replica::{Presence, Role, Status};
     /// # let status = Status { document: Presence::Here, role: Role::Owner, unsaved: 0, store_trouble: None, waiting: 12,
-    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, online: false, people: 1, editors: vec![], points_left: 5000 };
+    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, editors: vec![], points_left: 5000 };
     /// assert_eq!(status.sentence(), "Offline: 12 changes waiting");
     /// ```
     pub fn sentence(&self) -> String {
@@ -164,6 +166,7 @@ impl Status {
             }
             Presence::Looking => {
                 return match self.owner_trouble() {
+                    Some(_) if self.asking_others => "Its owner cannot be reached; asking others".into(),
                     Some(trouble) => format!("Not here yet: {trouble}"),
                     None => "Looking for the document".into(),
                 };

@@ -207,6 +207,11 @@ impl RepoView {
         self.trouble.as_ref()
     }
 
+    /// Whether nothing is known yet and nothing keeps it from being.
+    pub fn is_open(&self) -> bool {
+        self.verified_at.is_none() && self.trouble.is_none()
+    }
+
     /// The record at this path at the verified head.
     pub fn entry(&self, path: &str) -> Option<&Cid> {
         self.entries.get(path)

@@ -157,6 +157,7 @@ impl World {
             account: account.map(|n| self.did(n)),
             replica: format!("r{n}").parse::<ReplicaId>().unwrap(),
             adopt: vec![],
+            via: vec![],
             name: Some(format!("Person {n}")),
             seed: n as u64,
         }
@@ -170,6 +171,14 @@ impl World {
 
     pub(crate) fn open(&mut self, uri: &DocumentUri, account: Option<usize>) -> usize {
         let config = self.config(uri, account);
+        let (replica, effects) = Replica::open(config.clone(), vec![], self.now);
+        self.add(config, replica, effects)
+    }
+
+    /// Opens it by a link that names these accounts besides the owner's.
+    pub(crate) fn open_via(&mut self, uri: &DocumentUri, via: &[usize]) -> usize {
+        let via = via.iter().map(|n| self.did(*n)).collect();
+        let config = ReplicaConfig { via, ..self.config(uri, None) };
         let (replica, effects) = Replica::open(config.clone(), vec![], self.now);
         self.add(config, replica, effects)
     }
