@@ -252,6 +252,7 @@ impl<'n> Scene<'n> {
             row["first_text_ms"] = json!(ms);
         }
         row["article"] = self.article().await?.json();
+        eprintln!("  {row}");
         Ok(row)
     }
 

@@ -3,18 +3,27 @@
 mod support;
 
 use serde_json::json;
-use sheaf_client::{DocumentHandle, config::NetworkConfig};
+use sheaf_client::{DocumentHandle, config::NetworkConfig, platform};
 use sheaf_core::{
+    document_link::DocumentLink,
     record,
     replica::{FetchFailure, Role},
     repo_view::Trouble,
 };
 use sheaf_devnet::{Account, Network};
-use support::{append, client, config, eventually, eventually_reads, prepend, published, run, signed_in};
+use sheaf_repo::tid::Tid;
+use support::{
+    GENEROUS, append, client, config, eventually, eventually_reads, prepend, published, run, signed_in,
+};
 
 /// What keeps this account from being read.
 fn trouble(document: &DocumentHandle, of: &Account) -> Option<Trouble> {
     document.status().editors.into_iter().find(|editor| editor.did.as_str() == of.did)?.trouble
+}
+
+/// How far this account's repo is verified.
+fn rev(document: &DocumentHandle, of: &Account) -> Option<Tid> {
+    document.status().editors.into_iter().find(|editor| editor.did.as_str() == of.did)?.rev
 }
 
 fn name(document: &DocumentHandle, of: &Account) -> Option<String> {
@@ -70,6 +79,76 @@ fn an_account_that_moves_with_a_new_key_is_followed() {
         for document in [hers, his, reading] {
             document.close().await;
         }
+        network.stop().await
+    });
+}
+
+#[test]
+fn an_account_whose_name_is_a_host_takes_part_like_any_other() {
+    run(async {
+        let network = Network::builder().start().await?;
+        let config = config(&network);
+        let alice_account = network.pds(0).create_web_account("alice.test").await?;
+        let bob_account = network.pds(0).create_account("bob.test").await?;
+        let hers = client(&config, Some(signed_in(&config, &alice_account).await)).create("Notes").await?;
+        assert!(hers.uri().to_string().starts_with("at://did:web:localhost%3A"), "{}", hers.uri());
+        hers.add_editor(bob_account.did.parse()?);
+        rings(&hers, "one ").await;
+        let his = client(&config, Some(signed_in(&config, &bob_account).await)).open(hers.uri()).await?;
+        eventually_reads(&his, "one ").await;
+        rings(&his, "two ").await;
+        eventually_reads(&hers, "one two ").await;
+        // The address goes through a link and back with the port in it.
+        let link: DocumentLink = format!("http://127.0.0.1/{}", hers.link().fragment()).parse()?;
+        let reading = client(&config, None).open_link(&link).await?;
+        eventually_reads(&reading, "one two ").await;
+        eventually(&reading, "her handle", |d| name(d, &alice_account).as_deref() == Some("alice.test"))
+            .await;
+        for document in [hers, his, reading] {
+            document.close().await;
+        }
+        network.stop().await
+    });
+}
+
+#[test]
+fn with_the_owners_server_gone_a_link_that_names_an_editor_leads_to_the_document() {
+    run(async {
+        let network = Network::builder().pdses(2).start().await?;
+        let config = config(&network);
+        let alice_account = network.pds(0).create_account("alice.test").await?;
+        let bob_account = network.pds(1).create_account("bob.test").await?;
+        let hers = client(&config, Some(signed_in(&config, &alice_account).await)).create("Notes").await?;
+        hers.add_editor(bob_account.did.parse()?);
+        rings(&hers, "one ").await;
+        let his = client(&config, Some(signed_in(&config, &bob_account).await)).open(hers.uri()).await?;
+        eventually_reads(&his, "one ").await;
+        rings(&his, "two ").await;
+        let link = his.link();
+        // He carries what she has written once it has been at rest.
+        let session = bob_account.sign_in().await?;
+        let query = format!("repo={}&collection={}", bob_account.did, record::SNAPSHOT);
+        loop {
+            let known = rev(&hers, &bob_account);
+            let listed = session.query("com.atproto.repo.listRecords", &query).await?;
+            if listed["records"].as_array().is_some_and(|records| !records.is_empty()) {
+                break;
+            }
+            let commits = hers.until(|d| rev(d, &bob_account) != known);
+            platform::within(3 * GENEROUS, commits).await.expect("he carries it after a minute or so");
+        }
+        hers.close().await;
+        his.close().await;
+        network.pds(0).stop().await?;
+
+        let reading = client(&config, None).open_link(&link).await?;
+        eventually_reads(&reading, "one two ").await;
+        assert_eq!(reading.title(), "Notes");
+        eventually(&reading, "whose server is missing is told", |d| {
+            matches!(trouble(d, &alice_account), Some(Trouble::Fetch(_)))
+        })
+        .await;
+        reading.close().await;
         network.stop().await
     });
 }

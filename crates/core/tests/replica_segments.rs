@@ -9,7 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::time::Duration;
 
 use sheaf_core::{
-    replica::{Event, FetchFailure, WriteFailure},
+    replica::{Event, FetchFailure, Presence, WriteFailure},
     repo_view::Trouble,
 };
 use sheaf_repo::did::Did;
@@ -152,7 +152,8 @@ fn with_the_owners_server_gone_for_good_a_link_that_names_an_editor_still_leads_
         world.type_at(bob, 0, 0, "Bob's words. ");
         world.run(Duration::from_secs(180));
         let (text, title) = (world.devices[alice].view.clone(), world.devices[alice].replica.title());
-        assert_eq!(world.devices[alice].replica.link().via, [bob_did.clone()], "the link tells of Bob");
+        let link = world.devices[alice].replica.link();
+        assert_eq!(link.via, std::slice::from_ref(&bob_did), "the link tells of Bob");
         world.accounts.get_mut(&owner).unwrap().reads_fail = Some(FetchFailure::Unreachable("gone".into()));
 
         let lost = world.open(&uri, None);

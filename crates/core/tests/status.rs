@@ -2,8 +2,13 @@
 
 mod world;
 
+use std::time::Duration;
+
 use sheaf_core::replica::{Event, FetchFailure, WriteFailure};
-use world::{World, beginnings::MOMENT};
+use world::{
+    World,
+    beginnings::{MOMENT, WHILE, two_people},
+};
 
 #[test]
 fn nothing_is_called_saved_before_the_store_says_so() {
@@ -75,4 +80,57 @@ fn what_the_owner_changed_and_published_is_there_after_a_restart_without_a_netwo
     world.restart(alice);
     assert_eq!(world.devices[alice].replica.title(), "Notes");
     assert!(world.devices[alice].replica.editors().contains(&bob_did));
+}
+
+#[test]
+fn a_repo_that_misbehaves_is_told_of_in_plain_words_and_what_was_read_stays() {
+    let (mut world, alice, bob) = two_people(5);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "one ");
+    world.run(MOMENT);
+    let older = world.accounts[&bob_did].repo.clone();
+    world.type_at(bob, 4, 0, "two ");
+    world.run(WHILE);
+    // He is not there to put it right.
+    world.set_online(bob, false);
+    let honest = world.accounts[&bob_did].repo.clone();
+    let other = world.other_history(&bob_did, &older);
+
+    for (shown, told) in [(older, "an older state than before"), (other, "two histories at once")] {
+        world.accounts.get_mut(&bob_did).unwrap().repo = shown;
+        world.set_online(alice, false);
+        world.set_online(alice, true);
+        world.run(MOMENT);
+        let sentence = world.status(alice).sentence();
+        assert!(sentence.starts_with(bob_did.as_str()) && sentence.contains(told), "{sentence}");
+        assert_eq!(world.devices[alice].view, "one two ", "what was read stays");
+        world.accounts.get_mut(&bob_did).unwrap().repo = honest.clone();
+        world.run(Duration::from_secs(20 * 60));
+        assert_eq!(world.status(alice).sentence(), "Published", "an honest server is believed again");
+    }
+
+    // Whoever comes while blocks are left out is told whose they are, and sees what the others carry of it.
+    world.accounts.get_mut(&bob_did).unwrap().withholds = true;
+    world.type_at(alice, 0, 0, "zero ");
+    let newcomer = world.open(&uri, None);
+    world.run(MOMENT);
+    let sentence = world.status(newcomer).sentence();
+    assert!(sentence.starts_with(bob_did.as_str()) && sentence.contains("leaves out"), "{sentence}");
+    assert_eq!(world.devices[newcomer].view, "zero one two ");
+    world.accounts.get_mut(&bob_did).unwrap().withholds = false;
+    world.run(Duration::from_secs(20 * 60));
+    assert!(world.status(newcomer).editors.iter().all(|editor| editor.trouble.is_none()));
+}
+
+#[test]
+fn a_key_that_changes_is_followed_without_a_word() {
+    let (mut world, alice, bob) = two_people(6);
+    let bob_did = world.did(1);
+    world.type_at(bob, 0, 0, "one ");
+    world.run(MOMENT);
+    world.rotate_key(&bob_did);
+    world.type_at(bob, 4, 0, "two ");
+    world.run(MOMENT);
+    assert_eq!(world.devices[alice].view, "one two ");
+    assert!(world.status(alice).sentence().starts_with("Published"), "{}", world.status(alice).sentence());
 }

@@ -1,7 +1,8 @@
 // Moves an account from one PDS to another, step by step as the documentation of account migration has it. Its signing
 // key changes on the way, as each PDS has its own.
 
-const call = async (pds, method, { token, body, type = 'application/json' } = {}) => {
+/** Calls a method of a PDS; an empty body is a POST without one. */
+export const call = async (pds, method, { token, body, type = 'application/json' } = {}) => {
   const url = `http://127.0.0.1:${pds.listen}/xrpc/${method}`
   const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': type }) }
   const response = await fetch(url, { method: body === undefined ? 'GET' : 'POST', headers, body: body || undefined })

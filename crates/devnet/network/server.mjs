@@ -15,6 +15,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { PDS } from '@atproto/pds'
 import { moveAccount } from './move.mjs'
+import { createWebAccount } from './web_account.mjs'
 
 const require = createRequire(import.meta.url)
 const { Database, PlcServer } = require('@did-plc/server')
@@ -319,6 +320,7 @@ async function main(config) {
       }
       await pdses[i].stop()
     },
+    createWebAccount: (i, account) => createWebAccount(pdses[i], account),
     moveAccount: (i, { to, ...account }) => moveAccount(pdses[i], pdses[to], account),
     startJetstream: (i) => jetstreams[i].start(),
     stopJetstream: (i) => jetstreams[i].stop(),

@@ -14,7 +14,7 @@ use crate::fault_proxy::FaultProxy;
 use crate::http;
 use crate::process::Process;
 use crate::setup::{self, Installed, Progress, setup};
-use crate::state::{Directory, Saved, SavedAccount, secret};
+use crate::state::{Directory, Saved, SavedAccount, free_port, secret};
 
 /// Which Jetstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,6 +317,23 @@ impl<'a> Pds<'a> {
         let path = "/xrpc/com.atproto.server.createAccount";
         let answer = http::json(Method::POST, self.port, path, None, Some(&body)).await?;
         let did = answer["did"].as_str().context("the PDS made an account without a DID")?.to_owned();
+        self.keep(handle, did, password)
+    }
+
+    /// Makes an account whose DID is a host name, `did:web:localhost%3A{port}`. The host, which serves its DID document, is there
+    /// for as long as this network runs, and not when it is started again from its directory.
+    ///
+    /// # Errors
+    /// When the PDS is stopped or refuses the handle.
+    pub async fn create_web_account(&self, handle: &str) -> Result<Account> {
+        let (port, password) = (free_port()?, secret(8)?);
+        let did = format!("did:web:localhost%3A{port}");
+        let details = json!({ "port": port, "did": did, "handle": handle, "password": password });
+        self.network.process.command_with("createWebAccount", self.index, &details).await?;
+        self.keep(handle, did, password)
+    }
+
+    fn keep(&self, handle: &str, did: String, password: String) -> Result<Account> {
         let account = SavedAccount { pds: self.index, handle: handle.to_owned(), did, password };
         let mut saved = self.network.saved();
         saved.accounts.push(account.clone());

@@ -222,7 +222,7 @@ pub(crate) fn secret(bytes: usize) -> Result<String> {
 
 /// A port that is free now, below the range systems take for outgoing connections: a server that stops for a moment
 /// finds its port again.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..100 {
         let mut random = [0; 2];
         getrandom::fill(&mut random).context("the system gives no random numbers")?;

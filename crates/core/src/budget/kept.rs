@@ -24,6 +24,9 @@ pub struct BudgetWarning {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     replica: ReplicaId,
+    /// What the clock said when this was stored. Older programs did not keep it.
+    #[serde(default)]
+    at: Timestamp,
     /// Minutes since 1970 and the points spent in each.
     spent: Vec<(u64, u32)>,
     hour: KeptQuota,
@@ -43,6 +46,7 @@ impl WriteBudget {
         let quota = |quota: &Quota| KeptQuota { limit: quota.limit, foreign: quota.foreign };
         let kept = Kept {
             replica: self.replica.clone(),
+            at: self.latest,
             spent: self.own.minutes().collect(),
             hour: quota(&self.hour),
             day: quota(&self.day),
@@ -65,9 +69,12 @@ impl WriteBudget {
         for part in parts {
             match parse(part) {
                 Ok(kept) => {
-                    take_quota(&mut budget.hour, &kept.hour);
-                    take_quota(&mut budget.day, &kept.day);
-                    budget.blocked_until = budget.blocked_until.max(kept.blocked_until);
+                    // A clock that was set back since leaves as much to be waited for as there was.
+                    let back = kept.at.saturating_since(now);
+                    take_quota(&mut budget.hour, &kept.hour, back);
+                    take_quota(&mut budget.day, &kept.day, back);
+                    let blocked_until = kept.blocked_until.map(|until| until.saturating_sub(back));
+                    budget.blocked_until = budget.blocked_until.max(blocked_until);
                     if kept.replica == *replica {
                         budget.own = Ledger::from_minutes(kept.spent);
                     } else {
@@ -106,9 +113,10 @@ fn parse(part: &[u8]) -> Result<Kept, String> {
 }
 
 /// The strictest of what the parts know.
-fn take_quota(quota: &mut Quota, kept: &KeptQuota) {
+fn take_quota(quota: &mut Quota, kept: &KeptQuota, back: Duration) {
     quota.limit = quota.limit.min(kept.limit);
     if let Some((points, until)) = kept.foreign {
+        let until = until.saturating_sub(back);
         let (known, known_until) = quota.foreign.unwrap_or((0, until));
         quota.foreign = Some((known.max(points.min(quota.usual)), known_until.max(until)));
     }

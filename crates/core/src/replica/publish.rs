@@ -3,7 +3,7 @@
 //! One write at a time, in order of weight: the owner's document record (membership never yields), then segments at the
 //! pace of the flush window, then presence.
 
-use sheaf_repo::{cid::Cid, did::Did};
+use sheaf_repo::did::Did;
 
 use super::{
     Effect, Presence, RateLimits, Replica, Role, Stalled, StoreOp, Swap, Write, WriteAction, WriteFailure,
@@ -186,8 +186,8 @@ impl Replica {
         match result {
             Ok(receipt) => {
                 self.outbox.succeeded(&cargo);
-                self.own_rev = receipt.rev.or(self.own_rev.take());
-                self.published(now, cargo, receipt.cid);
+                self.own_rev = receipt.rev.clone().or(self.own_rev.take());
+                self.published(now, cargo, &receipt);
             }
             Err(failure) => {
                 tracing::info!(%failure, "a write did not go through");
@@ -210,12 +210,16 @@ impl Replica {
         self.refresh();
     }
 
-    fn published(&mut self, now: Timestamp, cargo: Cargo, cid: Option<Cid>) {
+    fn published(&mut self, now: Timestamp, cargo: Cargo, receipt: &WriteReceipt) {
         match cargo {
             Cargo::Document { upto, record } => {
-                // What was written is what was planned; the view will verify it like everything else.
+                // What was written is what was planned; the view will verify it like everything else. Where the answer took so
+                // long that the view has been there already, it knows better: others may have written since.
                 let mut ops = Vec::new();
-                if let Some(cid) = cid {
+                let seen = self.views.get(self.config.document.owner()).and_then(|view| view.head());
+                let was_seen =
+                    receipt.rev.as_ref().is_some_and(|rev| seen.is_some_and(|seen| *rev <= seen.rev));
+                if let Some(cid) = receipt.cid.filter(|_| !was_seen) {
                     let bytes = sheaf_repo::json::to_cbor(&record.to_json());
                     // In one batch with the intents it takes the place of: a restart without a network finds it there.
                     if let Some(value) = bytes.ok().filter(|bytes| sheaf_repo::cid::of_record(bytes) == cid) {

@@ -22,6 +22,7 @@ use sheaf_core::{
     time::Timestamp,
 };
 use sheaf_repo::{
+    car,
     cid::Cid,
     did::Did,
     json,
@@ -81,6 +82,8 @@ pub(crate) struct Account {
     key: SigningKey,
     /// Answers reads with this instead, while set.
     pub(crate) reads_fail: Option<FetchFailure>,
+    /// Leaves out the blocks it is asked for, while set.
+    pub(crate) withholds: bool,
     /// Refuses writes with this, while set.
     pub(crate) writes_fail: Option<WriteFailure>,
     /// Does write, but loses this many answers.
@@ -128,6 +131,7 @@ impl World {
                     repo,
                     key,
                     reads_fail: None,
+                    withholds: false,
                     writes_fail: None,
                     lose_answers: 0,
                     points: vec![],
@@ -300,6 +304,7 @@ impl World {
                             FetchWhat::Blob { cid } => {
                                 account.blobs.get(&cid).cloned().ok_or(FetchFailure::BlocksNotFound)
                             }
+                            FetchWhat::Blocks { .. } if account.withholds => Ok(car::write(None, [])),
                             FetchWhat::Blocks { cids } => {
                                 account.repo.blocks_car(&cids).ok_or(FetchFailure::BlocksNotFound)
                             }
@@ -537,6 +542,22 @@ impl World {
     pub(crate) fn segments(&self, did: &Did) -> Vec<String> {
         let paths = self.accounts[did].repo.paths();
         paths.filter_map(|path| path.strip_prefix("dev.sheaf.segment/")).map(str::to_owned).collect()
+    }
+
+    /// An account gets another key, as it does when it moves; what its server says is signed with that from now on.
+    pub(crate) fn rotate_key(&mut self, did: &Did) {
+        let account = self.accounts.get_mut(did).expect("the account is there");
+        account.key = SigningKey::p256(&[11; 32]).expect("a valid scalar");
+        account.repo.set_key(account.key.clone());
+    }
+
+    /// Another history of an account's repo, which says something else at the revision that it is at now.
+    pub(crate) fn other_history(&self, did: &Did, before: &Repo) -> Repo {
+        let record = self.only_word(did, "other".parse().unwrap(), "never said ");
+        let (mut other, path) = (before.clone(), format!("dev.sheaf.segment/{}", record.key()));
+        let rev = self.accounts[did].repo.rev().clone();
+        other.put(&path, json::to_cbor(&record.to_json()).unwrap(), rev);
+        other
     }
 
     /// An account's segment is taken out of its repo.
