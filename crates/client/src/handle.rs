@@ -3,9 +3,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use sheaf_core::{
+    archive::ArchiveError,
     document_link::DocumentLink,
     document_uri::DocumentUri,
-    replica::{Event, Person, Role, Status},
+    history::History,
+    replica::{Audit, Event, Person, Role, Status, ToArchive},
     text::{Splice, Utf16Offset},
 };
 use sheaf_repo::did::Did;
@@ -130,6 +132,24 @@ impl DocumentHandle {
     /// The document as one Yjs update (v1), in a text named `text`: for other programs to go on with.
     pub fn to_yjs(&self) -> Vec<u8> {
         self.open().replica.borrow().to_yjs()
+    }
+
+    /// What was written, by whom and when, and the text as it was at any moment.
+    pub fn history(&self) -> History {
+        self.open().replica.borrow().history()
+    }
+
+    /// All that is known of what proves the document, for whoever wants to look closely.
+    pub fn audit(&self) -> Audit {
+        self.open().replica.borrow().audit()
+    }
+
+    /// The document with all that proves it, to be kept as a file.
+    ///
+    /// # Errors
+    /// [`ArchiveError::OwnerUnproved`] as long as the owner's repo has never been verified here.
+    pub fn to_archive(&self) -> Result<ToArchive, ArchiveError> {
+        self.open().replica.borrow().to_archive(platform::now())
     }
 
     /// What the document is called; empty while unknown.

@@ -38,9 +38,10 @@
 //!
 //! Around it, each in its own module: the text ([`document`]), the strict scanner that every foreign update passes
 //! ([`door`]), the records ([`record`], [`segment`]), what is verified of each editor's repo ([`repo_view`]), what waits to
-//! be published ([`outbox`], [`budget`]), who may write ([`editors`]), who is here ([`awareness`]), and what to send to somebody
-//! who is to read it ([`document_link`]).
+//! be published ([`outbox`], [`budget`]), who may write ([`editors`]), who is here ([`awareness`]), what was written when
+//! ([`history`]), and what to send to somebody who is to read it ([`document_link`]).
 
+pub mod archive;
 mod as_text;
 pub mod awareness;
 pub mod budget;
@@ -51,6 +52,7 @@ pub mod document_uri;
 pub mod door;
 pub mod editors;
 pub mod extent;
+pub mod history;
 pub mod outbox;
 pub mod record;
 pub mod replica;

@@ -42,7 +42,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::client_id::ClientId;
-use crate::door::{Allowed, MAX_UPDATE_BYTES, Refusal, VettedUpdate, canonical, parse, scan};
+use crate::door::{Allowed, Id, MAX_UPDATE_BYTES, Refusal, VettedUpdate, canonical, parse, scan};
 pub use crate::sticky::{Bias, Sticky};
 use crate::text::{Splice, SpliceError, Utf16Offset};
 use crate::time::Timestamp;
@@ -271,20 +271,47 @@ impl Document {
         self.engine.resolve(sticky)
     }
 
-    /// Who wrote what: the visible text from its beginning to its end, each stretch with its client.
-    pub fn author_runs(&self) -> Vec<(ClientId, Range<Utf16Offset>)> {
-        let mut runs: Vec<(ClientId, Range<Utf16Offset>)> = Vec::new();
+    /// Takes an update in like [`Document::apply`], of which nobody needs to be told what it did to the text.
+    ///
+    /// # Panics
+    /// As [`Document::apply`].
+    pub(crate) fn take_in(&mut self, update: &VettedUpdate) {
+        match self.readiness(update) {
+            Readiness::Ready => drop(self.engine.integrate(&update.parsed(), engine::Watch::No)),
+            Readiness::Known => {}
+            Readiness::Waiting(missing) => panic!("took in an update that waits for {missing:?}"),
+        }
+    }
+
+    /// Who wrote what: the visible text from its beginning to its end, as stretches that were written in a row.
+    pub fn author_runs(&self) -> Vec<AuthorRun> {
+        let mut runs: Vec<AuthorRun> = Vec::new();
         let mut at = 0;
         for stretch in self.engine.stretches().iter().filter(|stretch| !stretch.deleted) {
-            let end = at + stretch.len;
+            let Id { client, clock } = stretch.id;
+            let (end, clocks) = (at + stretch.len, clock..clock + stretch.len);
             match runs.last_mut() {
-                Some((client, range)) if *client == stretch.id.client => range.end = Utf16Offset(end),
-                _ => runs.push((stretch.id.client, Utf16Offset(at)..Utf16Offset(end))),
+                Some(run) if run.client == client && run.clocks.end == clock => {
+                    run.clocks.end = clocks.end;
+                    run.text.end = Utf16Offset(end);
+                }
+                _ => runs.push(AuthorRun { client, clocks, text: Utf16Offset(at)..Utf16Offset(end) }),
             }
             at = end;
         }
         runs
     }
+}
+
+/// A stretch of the visible text that one client wrote in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorRun {
+    /// Who.
+    pub client: ClientId,
+    /// Which of the units that they wrote.
+    pub clocks: Range<u32>,
+    /// Where they are in the text.
+    pub text: Range<Utf16Offset>,
 }
 
 impl std::fmt::Debug for Document {

@@ -36,11 +36,12 @@ fn two_replicas_write_one_text() {
     assert_eq!(deliver(&his, &bob, &mut alice), [Splice::insert(12, "cafe\u{301}")]);
     assert_eq!(alice.text(), "Hello 👋🏽\r\ncafe\u{301}שלום");
     assert_eq!(alice.text(), bob.text());
-    let runs = [
-        (client(2), Utf16Offset(0)..Utf16Offset(12)),
-        (client(1), Utf16Offset(12)..Utf16Offset(17)),
-        (client(2), Utf16Offset(17)..Utf16Offset(21)),
-    ];
+    let runs = [(client(2), 0..12, 0..12), (client(1), 0..5, 12..17), (client(2), 12..16, 17..21)];
+    let runs = runs.map(|(client, clocks, text): (_, _, std::ops::Range<u32>)| AuthorRun {
+        client,
+        clocks,
+        text: Utf16Offset(text.start)..Utf16Offset(text.end),
+    });
     assert_eq!(bob.author_runs(), runs);
     assert_eq!(alice.encode_state(), bob.encode_state());
 }

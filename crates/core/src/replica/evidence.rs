@@ -46,8 +46,12 @@ impl VettedSegment {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let both = self.times.iter().zip(&self.updates);
-        both.map(|(at, update)| Entry { at: *at, update: update.bytes().to_vec() })
+        self.timed().map(|(at, update)| Entry { at, update: update.bytes().to_vec() })
+    }
+
+    /// Its updates, each with when its author says they made it.
+    pub(super) fn timed(&self) -> impl Iterator<Item = (Timestamp, &VettedUpdate)> {
+        self.times.iter().copied().zip(&self.updates)
     }
 
     /// Whether this says all that another version of the same segment does, and more.
@@ -195,6 +199,14 @@ impl Evidence {
             .filter(|(other, _)| *other != cid)
             .map(|(_, other)| other)
             .find(|other| other.is_more_than(known))
+    }
+
+    /// Every version of every segment of an author, by record key and CID.
+    pub(super) fn segments_of(&self, did: &Did) -> impl Iterator<Item = (&String, &Cid, &VettedSegment)> {
+        let segments = self.segments.iter().filter(move |((author, ..), _)| author == did);
+        segments.flat_map(|((.., rkey), versions)| {
+            versions.iter().map(move |(cid, segment)| (rkey, cid, segment))
+        })
     }
 
     /// Of an author's segments, given what their repo holds now: how many are here that the repo does not hold any more,

@@ -77,7 +77,7 @@ impl Replica {
         (self, effects)
     }
 
-    fn empty(config: ReplicaConfig, now: Timestamp) -> Replica {
+    pub(super) fn empty(config: ReplicaConfig, now: Timestamp) -> Replica {
         let uri = config.document.to_string();
         // Someone who only reads needs a client id too, but never writes under it.
         let author = config.account.as_ref().unwrap_or(config.document.owner());
@@ -213,7 +213,8 @@ impl Replica {
             if replica == self.config.replica || self.config.adopt.contains(&replica) {
                 self.outbox.restore(log);
             } else {
-                let updates = self.vet_own(&account, &replica, log.published().chain(log.waiting()));
+                let entries = log.published_entries().iter().chain(log.waiting_entries());
+                let updates = self.vet_own_entries(&account, &replica, entries);
                 self.neighbours.insert(replica, updates);
             }
         }

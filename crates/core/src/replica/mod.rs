@@ -13,10 +13,13 @@
 //! * The text changes only by the person's own edits and by records proved to be in an editor's signed repo.
 //! * Any order of events leads replicas that have seen the same records to the same text.
 
+mod archive;
+mod audit;
 mod effect;
 mod event;
 mod evidence;
 mod fold;
+mod history;
 mod left_behind;
 mod lifecycle;
 mod people;
@@ -34,6 +37,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sheaf_repo::{did::Did, tid::Tid};
 
 pub use self::{
+    archive::ToArchive,
+    audit::{Audit, EditorAudit, SegmentAudit},
     effect::{
         Batch, BatchId, Effect, Fetch, FetchId, FetchWhat, Listening, MAX_BLOCKS_A_FETCH, StoreOp, Swap,
         Write, WriteAction, WriteId,
@@ -103,8 +108,8 @@ pub struct Replica {
     evidence: Evidence,
     /// How much of former editors' segments counts.
     limits: Limits,
-    /// What other replicas of this account on this device had not sealed when this one was opened.
-    neighbours: BTreeMap<ReplicaId, Vec<VettedUpdate>>,
+    /// What other replicas of this account on this device had not sealed when this one was opened, and when it was made.
+    neighbours: BTreeMap<ReplicaId, Vec<(Timestamp, VettedUpdate)>>,
     quarantined: BTreeMap<Did, BTreeMap<String, String>>,
     people: PresenceTable,
     own: OwnAwareness,

@@ -35,9 +35,9 @@ const LIMITS: CarLimits =
     CarLimits { max_bytes: MAX_SNAPSHOT_BLOB, max_blocks: 20_000, max_block_bytes: 256 * 1024 };
 
 /// A record that the text depends on: the owner's document record, or a segment.
-struct RecordOfText {
+pub(super) struct RecordOfText {
     segment: Option<(SegmentKey, Cid)>,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// What this replica carries, and what it is fetching of what others carry.
@@ -52,6 +52,17 @@ pub(super) struct Carrying {
     /// When something that it lacks was first, and last, verified.
     lacking: Option<(Timestamp, Timestamp)>,
     fetching: BTreeMap<FetchId, Cid>,
+    /// Which segments of each repo are in whose snapshot.
+    carried: BTreeMap<Did, BTreeMap<Did, BTreeSet<Cid>>>,
+}
+
+impl Carrying {
+    /// Who carries this segment of this account.
+    pub(super) fn carriers(&self, did: &Did, segment: &Cid) -> Vec<Did> {
+        let carries =
+            |repos: &BTreeMap<Did, BTreeSet<Cid>>| repos.get(did).is_some_and(|s| s.contains(segment));
+        self.carried.iter().filter(|(_, repos)| carries(repos)).map(|(carrier, _)| carrier.clone()).collect()
+    }
 }
 
 fn segments_of(repos: &[Carried]) -> BTreeMap<Did, BTreeSet<Cid>> {
@@ -72,6 +83,7 @@ impl Replica {
         if snapshot.document != self.config.document {
             return Ok(()); // Another document whose key happens to be the same.
         }
+        self.carrying.carried.insert(carrier.clone(), segments_of(&snapshot.repos));
         if self.config.account.as_ref() == Some(carrier) {
             self.carrying.published = segments_of(&snapshot.repos);
             self.carrying.made = Some(snapshot.created_at.min(now));
@@ -124,12 +136,21 @@ impl Replica {
 
     fn take_snapshot(&mut self, now: Timestamp, car: &[u8]) -> Result<(), String> {
         let car = car::parse(car, &LIMITS).map_err(|e| e.to_string())?;
-        for root in &car.roots {
-            let commit = car.blocks.get(root).ok_or("it lacks a commit that it names")?;
+        self.take_carried(now, &car.roots, &car.blocks)
+    }
+
+    /// Takes what is proved of these repos, given their commits and all that hangs on them.
+    pub(super) fn take_carried(
+        &mut self,
+        now: Timestamp,
+        commits: &[Cid],
+        blocks: &Blocks,
+    ) -> Result<(), String> {
+        for root in commits {
+            let commit = blocks.get(root).ok_or("it lacks a commit that it names")?;
             let commit = Commit::parse(commit).map_err(|e| e.to_string())?;
             let did = commit.did().clone();
-            let advance =
-                self.views.get_mut(&did).and_then(|view| view.carry(now, *root, car.blocks.clone()));
+            let advance = self.views.get_mut(&did).and_then(|view| view.carry(now, *root, blocks.clone()));
             if let Some(advance) = advance {
                 self.advance(now, &did, advance);
             }
@@ -232,7 +253,7 @@ impl Replica {
     }
 
     /// The records of the text that a repo has at its verified head, byte for byte. `None` when one of them is not here.
-    fn records_of(&self, did: &Did) -> Option<Vec<RecordOfText>> {
+    pub(super) fn records_of(&self, did: &Did) -> Option<Vec<RecordOfText>> {
         let view = self.views.get(did)?;
         let document = self.config.document.document_path();
         let mut seen = BTreeSet::new();

@@ -10,7 +10,9 @@ use crate::{
     client_id::{ClientId, ReplicaId},
     document::{Document, WaitingRoom},
     door::{self, Allowed, VettedUpdate},
+    segment::Entry,
     text::Splice,
+    time::Timestamp,
 };
 
 impl Replica {
@@ -72,6 +74,20 @@ impl Replica {
         vetted
     }
 
+    /// The same with the time of each.
+    pub(super) fn vet_own_entries<'a>(
+        &self,
+        account: &Did,
+        replica: &ReplicaId,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Vec<(Timestamp, VettedUpdate)> {
+        let vetted = entries.flat_map(|entry| {
+            let update = std::iter::once(entry.update.as_slice());
+            self.vet_own(account, replica, update).into_iter().map(|update| (entry.at, update))
+        });
+        vetted.collect()
+    }
+
     /// The owner's record says something else about former editors than before: what counts of them has changed.
     pub(super) fn limits_changed(&mut self) {
         let limits = Limits::of(self.charter.current().as_ref());
@@ -111,7 +127,8 @@ impl Replica {
                 updates.extend(self.vet_own(account, log.replica(), log.waiting()));
             }
             for (replica, neighbours) in &self.neighbours {
-                updates.extend(neighbours.iter().map(|update| self.limits.apply(account, replica, update)));
+                updates
+                    .extend(neighbours.iter().map(|(_, update)| self.limits.apply(account, replica, update)));
             }
         }
         self.apply(&updates);

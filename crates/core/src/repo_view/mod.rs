@@ -62,6 +62,8 @@ pub struct RepoView {
     /// How many of them, the first ones, are found on the way to the others.
     beside: usize,
     identity: Option<Identity>,
+    /// Who that was when last looked up, while it is to be looked up anew.
+    last_identity: Option<Identity>,
     resolving: bool,
     head: Option<Head>,
     /// The head's commit; with the nodes it proves the entries to anyone.
@@ -123,6 +125,7 @@ impl RepoView {
             ranges,
             beside: 0,
             identity: None,
+            last_identity: None,
             resolving: false,
             head: None,
             commit: None,
@@ -185,6 +188,11 @@ impl RepoView {
     /// Who that is, once looked up.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// Who that is or, while a server that fails has them looked up anew, who it was.
+    pub fn last_identity(&self) -> Option<&Identity> {
+        self.identity.as_ref().or(self.last_identity.as_ref())
     }
 
     /// The newest verified head.
@@ -530,7 +538,7 @@ impl RepoView {
         }
         // The account may have moved to another PDS: look it up anew on the next try.
         if matches!(trouble, Trouble::Fetch(_)) && self.attempts > 1 {
-            self.identity = None;
+            self.last_identity = self.identity.take().or(self.last_identity.take());
         }
         self.retry_at = Some(at);
         self.again_at = None;

@@ -174,7 +174,12 @@ impl SegmentLog {
     /// The updates that are not published, oldest first: with those published and the sealed segments, all that this
     /// replica wrote.
     pub fn waiting(&self) -> impl Iterator<Item = &[u8]> {
-        self.pending.iter().map(|entry| entry.update.as_slice())
+        self.waiting_entries().map(|entry| entry.update.as_slice())
+    }
+
+    /// Those that are not published with when each was made, oldest first.
+    pub fn waiting_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.pending.iter()
     }
 
     /// Adds an edit and says what to store for it. It may be published once that is durable.

@@ -1,0 +1,185 @@
+//! What was written, by whom and when, and the text as it was at any moment.
+//!
+//! Nothing is kept for it: the entries of everyone's segments carry their authors' times, and since deleted text stays in
+//! the document, weaving the earlier ones alone gives the earlier text. [`Replica::history`] reads them off; what comes out
+//! are plain values, the same wherever the same segments are known.
+//!
+//! A time is its author's word for it. It says when they wrote, and it cannot say that something was there before what it
+//! builds on: an entry shows no earlier than all of its causes do ([`Written::shown_at`]). Typing is folded into entries of
+//! up to five minutes, each with the time of its first edit, so that is how closely a moment can be told.
+//!
+//! [`Replica::history`]: crate::replica::Replica::history
+
+mod order;
+mod sitting;
+
+use std::collections::BTreeMap;
+
+use sheaf_repo::did::Did;
+
+use self::order::{Line, Placed};
+pub use self::sitting::Sitting;
+use crate::{
+    client_id::{ClientId, ReplicaId},
+    document::Document,
+    door::{Content, VettedUpdate, ranges::IdRanges},
+    text::Utf16Offset,
+    time::Timestamp,
+};
+
+/// Everything that is known to have been written in one document, in the order in which it shows.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    written: Vec<Written>,
+    /// Of each, in the same order.
+    updates: Vec<VettedUpdate>,
+    /// For each client the clocks after its entries' last units, ascending, with the entries' places in the order.
+    reaches: BTreeMap<ClientId, Vec<(u32, usize)>>,
+    waiting: usize,
+}
+
+/// One entry: what somebody wrote within a few minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Who wrote it.
+    pub author: Did,
+    /// On which of their devices, or in which tab.
+    pub replica: ReplicaId,
+    /// When, by the clock of their device.
+    pub made_at: Timestamp,
+    /// From when on it shows: then, or when what it builds on does.
+    pub shown_at: Timestamp,
+    /// How much was put in, in UTF-16 units; what is taken out again in the same entry included.
+    pub inserted: u32,
+    /// How much was taken out, whoever had written it, in UTF-16 units; what somebody else had taken out before is not
+    /// counted twice.
+    pub deleted: u32,
+}
+
+/// A stretch of the text that somebody wrote at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authored {
+    /// Who.
+    pub author: Did,
+    /// When, by the clock of their device.
+    pub made_at: Timestamp,
+    /// Where it begins.
+    pub from: Utf16Offset,
+    /// Where it ends.
+    pub to: Utf16Offset,
+}
+
+impl History {
+    /// Puts in order what each replica wrote, given in its own order with the author's times. What builds on something
+    /// that is in none of them is left out, and counted.
+    pub(crate) fn of(logs: BTreeMap<(Did, ReplicaId), Vec<(Timestamp, VettedUpdate)>>) -> History {
+        let (authors, lines): (Vec<_>, Vec<Line>) = logs.into_iter().unzip();
+        let (placed, waiting) = order::order(lines);
+        let mut history = History { waiting, ..History::default() };
+        let mut seen = Seen::default();
+        for Placed { line, made_at, shown_at, update } in placed {
+            let (author, replica) = authors[line].clone();
+            let (inserted, deleted) = seen.take(&update);
+            for (client, range) in update.provides() {
+                history.reaches.entry(*client).or_default().push((range.end, history.written.len()));
+            }
+            history.written.push(Written { author, replica, made_at, shown_at, inserted, deleted });
+            history.updates.push(update);
+        }
+        history
+    }
+
+    /// Every entry, in the order in which they show: by time, each after what it builds on.
+    pub fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// How many updates are known that cannot be shown, because something they build on is missing.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// The text as it was then: all that shows from that moment on or sooner.
+    pub fn text_at(&self, at: Timestamp) -> String {
+        self.document_at(at).text()
+    }
+
+    /// Who had written what of [`History::text_at`] and when, from its beginning to its end.
+    pub fn authored_at(&self, at: Timestamp) -> Vec<Authored> {
+        let mut stretches: Vec<Authored> = Vec::new();
+        for run in self.document_at(at).author_runs() {
+            let mut clock = run.clocks.start;
+            while clock < run.clocks.end {
+                let (entry, reach) = self.entry_of(run.client, clock);
+                let from = Utf16Offset(run.text.start.0 + (clock - run.clocks.start));
+                clock = reach.min(run.clocks.end);
+                let to = Utf16Offset(run.text.start.0 + (clock - run.clocks.start));
+                let Written { author, made_at, .. } = &self.written[entry];
+                match stretches.last_mut() {
+                    Some(last) if last.author == *author && last.made_at == *made_at => last.to = to,
+                    _ => stretches.push(Authored { author: author.clone(), made_at: *made_at, from, to }),
+                }
+            }
+        }
+        stretches
+    }
+
+    /// What was written in sittings: of each author, what follows each other with pauses of at most `pause`. In the order in
+    /// which they began.
+    pub fn sittings(&self, pause: std::time::Duration) -> Vec<Sitting> {
+        sitting::sittings(&self.written, pause)
+    }
+
+    fn document_at(&self, at: Timestamp) -> Document {
+        // Nobody ever writes in it.
+        let mut document = Document::new(ClientId::MIN);
+        let until = self.written.partition_point(|written| written.shown_at <= at);
+        for update in &self.updates[..until] {
+            document.take_in(update);
+        }
+        document
+    }
+
+    /// Which entry a unit came with, and the clock after that entry's last one.
+    fn entry_of(&self, client: ClientId, clock: u32) -> (usize, u32) {
+        let reaches = self.reaches.get(&client).expect("text is only there by an entry of its client");
+        let nth = reaches.partition_point(|(reach, _)| *reach <= clock);
+        let (reach, entry) = reaches[nth];
+        (entry, reach)
+    }
+}
+
+/// What is there so far, to tell what an entry adds to it.
+#[derive(Debug, Default)]
+struct Seen {
+    reached: BTreeMap<ClientId, u32>,
+    deleted: IdRanges,
+}
+
+impl Seen {
+    /// How many units an update puts in and takes out.
+    fn take(&mut self, update: &VettedUpdate) -> (u32, u32) {
+        let parsed = update.parsed();
+        let mut inserted = 0u32;
+        for section in &parsed.clients {
+            let reached = self.reached.entry(section.client).or_default();
+            for piece in section.runs.iter().flat_map(|run| &run.pieces) {
+                let new = piece.end().saturating_sub(piece.clock.max(*reached));
+                match piece.content {
+                    Content::Text(_) => inserted = inserted.saturating_add(new),
+                    // What came as deleted never showed, so taking it out takes nothing out.
+                    Content::Deleted => self.deleted.insert(section.client, piece.clock..piece.end()),
+                }
+                *reached = piece.end().max(*reached);
+            }
+        }
+        let mut deleted = 0u32;
+        for (client, range) in parsed.deletes.iter() {
+            let known: u32 =
+                self.deleted.within(client, range.clone()).map(|known| known.end - known.start).sum();
+            deleted = deleted.saturating_add(range.end - range.start - known);
+            self.deleted.insert(client, range);
+        }
+        (inserted, deleted)
+    }
+}
