@@ -6,6 +6,7 @@ use etcetera::BaseStrategy as _;
 use sheaf_client::{
     Client, Parts,
     config::NetworkConfig,
+    platform,
     session::{self, Authed, FileSessions, SessionStore},
     slots::FileLocks,
     store::Sqlite,
@@ -37,6 +38,23 @@ impl Device {
         if !self.quiet {
             output::say(sentence);
         }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// A new folder for files that are only needed for a while, or to be kept where something went wrong.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, Failure> {
+        let at = platform::now().as_micros();
+        let folder = self.folder.join("edit").join(format!("{at}-{}", std::process::id()));
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let made = builder.create(&folder);
+        made.map_err(|error| Failure::Other(format!("{} cannot be made: {error}", folder.display())))?;
+        Ok(folder)
     }
 
     /// Where the session is kept: one file that only its owner reads.

@@ -15,6 +15,7 @@ use crate::{
     device::Device,
     failure::Failure,
     output,
+    reading::Reading,
     waiting::{open, published, up_to_date},
 };
 
@@ -89,42 +90,38 @@ pub(crate) async fn list(device: &Device, list: List) -> Result<(), Failure> {
 }
 
 pub(crate) async fn cat(device: &Device, cat: Cat) -> Result<(), Failure> {
-    let client = device.client().await?;
-    // Reading in passing is nobody in front of the document. (Writing is: presence is by what one's other devices find it.)
-    client.stay_unannounced();
     let deadline = cat.patience.deadline();
-    let document = open(&client, &cat.document, deadline).await?;
-    let mut outcome = up_to_date(&document, deadline).await;
-    let status = document.status();
-    if status.document == Presence::Deleted {
-        outcome = Err(deleted());
-    }
+    let (reading, outcome) = Reading::open(device, &cat.document, deadline).await?;
     if cat.json.json {
-        let value = json!({
-            "uri": cat.document.document.to_string(),
-            "title": document.title(),
-            "text": document.text(),
-            "editors": status.editors.iter().map(|editor| json!({
+        let editors = reading.audit().editors.into_iter().filter(|editor| !editor.is_former).map(|editor| {
+            json!({
                 "did": editor.did.to_string(),
                 "handle": editor.handle,
                 "owner": editor.is_owner,
-                "rev": editor.rev.as_ref().map(ToString::to_string),
+                "rev": editor.head.as_ref().map(|head| head.rev.to_string()),
                 "trouble": editor.trouble.as_ref().map(ToString::to_string),
-            })).collect::<Vec<_>>(),
-            "waiting": status.waiting,
+            })
+        });
+        let value = json!({
+            "uri": reading.uri().to_string(),
+            "title": reading.title(),
+            "text": reading.text(),
+            "editors": editors.collect::<Vec<_>>(),
+            "waiting": reading.waiting(),
             "complete": outcome.is_ok(),
         });
         output::line(&value.to_string())?;
     } else {
-        output::text(&document.text())?;
+        output::text(&reading.text())?;
     }
-    if outcome.is_ok() && status.waiting > 0 {
+    match reading {
         // What waited here goes out now. The reading went well whatever becomes of that.
-        if let Err(failure) = published(device, document, deadline).await {
-            device.say(&failure.to_string());
+        Reading::Document(document) if outcome.is_ok() && document.status().waiting > 0 => {
+            if let Err(failure) = published(device, document, deadline).await {
+                device.say(&failure.to_string());
+            }
         }
-    } else {
-        document.close().await;
+        reading => reading.close().await,
     }
     outcome
 }
@@ -138,7 +135,7 @@ pub(crate) async fn append(device: &Device, append: Append) -> Result<(), Failur
     let deadline = append.patience.deadline();
     let document = open(&client, &append.document, deadline).await?;
     // The end of the text is where it ends for everyone, as far as the others' servers answer.
-    let looked = up_to_date(&document, deadline).await;
+    let looked = up_to_date(device, &document, deadline).await;
     may_write(&document, looked)?;
     add(&document, &text);
     published(device, document, append.patience.deadline()).await
@@ -167,7 +164,7 @@ pub(crate) async fn share(device: &Device, share: Share) -> Result<(), Failure> 
 }
 
 /// Whether the account may write here, given how looking for the newest state went.
-fn may_write(document: &DocumentHandle, looked: Result<(), Failure>) -> Result<(), Failure> {
+pub(crate) fn may_write(document: &DocumentHandle, looked: Result<(), Failure>) -> Result<(), Failure> {
     if document.status().document == Presence::Deleted {
         return Err(deleted());
     }
@@ -196,11 +193,16 @@ fn read(input: impl std::io::Read, name: &str) -> Result<String, Failure> {
 }
 
 pub(crate) fn read_bytes(input: impl std::io::Read, name: &str) -> Result<Vec<u8>, Failure> {
+    read_at_most(input, name, MAX_INPUT)
+}
+
+/// Everything there is to read, if it is no more than so many bytes.
+pub(crate) fn read_at_most(input: impl std::io::Read, name: &str, most: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = input.take(MAX_INPUT + 1).read_to_end(&mut bytes);
+    let read = input.take(most + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::Other(format!("{name} cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_INPUT {
-        return Err(Failure::Other(format!("{name} holds more than {} MB", MAX_INPUT / 1024 / 1024)));
+    if bytes.len() as u64 > most {
+        return Err(Failure::Other(format!("{name} holds more than {} MB", most / 1024 / 1024)));
     }
     Ok(bytes)
 }

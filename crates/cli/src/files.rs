@@ -2,66 +2,95 @@
 
 use std::{fs, path::Path};
 
-use sheaf_core::{document::Document, replica::Presence};
+use sheaf_core::document::Document;
 
 use crate::{
     arguments::{Export, Format, Import},
     device::Device,
-    documents::{deleted, make, read_bytes, utf8},
+    documents::{changes, make, read_bytes, utf8},
     failure::Failure,
     output,
-    waiting::{open, up_to_date},
+    page::page,
+    reading::{Reading, unpack},
 };
 
-/// How the name of a file with a Yjs document ends.
-const YJS: &str = "yjs";
+/// How the names of files end that hold something else than text.
+const ENDINGS: [(&str, Format); 4] =
+    [("yjs", Format::Yjs), ("sheaf", Format::Archive), ("html", Format::Html), ("htm", Format::Html)];
 
 pub(crate) async fn import(device: &Device, import: Import) -> Result<(), Failure> {
     let name = import.file.display().to_string();
-    let file = fs::File::open(&import.file).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
-    let bytes = read_bytes(file, &name)?;
-    let text = match import.format.unwrap_or_else(|| by_name(&import.file)) {
-        Format::Md => utf8(bytes, &name)?,
-        Format::Yjs => Document::from_yjs(&bytes)
-            .map_err(|refusal| {
+    let format = import.format.unwrap_or_else(|| by_name(&import.file));
+    let stem = import.file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let (text, title) = match format {
+        Format::Archive => {
+            let (archive, replica) = unpack(&import.file)?;
+            let at = archive.made_at.to_rfc3339();
+            device.say(&format!("Its text is that of {}, as archived on {}.", archive.document, &at[..10]));
+            (replica.text(), replica.title())
+        }
+        Format::Md => (utf8(read_file(&import.file, &name)?, &name)?, stem),
+        Format::Yjs => {
+            let document = Document::from_yjs(&read_file(&import.file, &name)?).map_err(|refusal| {
                 Failure::Other(format!("{name} is no Yjs document (v1) of one plain text: {refusal}"))
-            })?
-            .text(),
+            })?;
+            (document.text(), stem)
+        }
+        Format::Html => {
+            return Err(Failure::Usage(
+                "a page is only written, never read: import the text it was made of".into(),
+            ));
+        }
     };
-    let title = import.title.unwrap_or_else(|| {
-        import.file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
-    });
-    make(device, &title, &text, &import.patience, &import.json).await
+    make(device, &import.title.unwrap_or(title), &text, &import.patience, &import.json).await
+}
+
+fn read_file(path: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let file = fs::File::open(path).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
+    read_bytes(file, name)
 }
 
 pub(crate) async fn export(device: &Device, export: Export) -> Result<(), Failure> {
-    let client = device.client().await?;
-    client.stay_unannounced();
-    let deadline = export.patience.deadline();
-    let document = open(&client, &export.document, deadline).await?;
-    let mut outcome = up_to_date(&document, deadline).await;
-    if document.status().document == Presence::Deleted {
-        outcome = Err(deleted());
-    }
+    let (reading, mut outcome) = Reading::open(device, &export.document, export.patience.deadline()).await?;
     let format = export.format.or_else(|| export.output.as_deref().map(by_name)).unwrap_or(Format::Md);
-    let (text, update) = (document.text(), document.to_yjs());
-    document.close().await;
+    let bytes = match format {
+        Format::Md => reading.text().into_bytes(),
+        Format::Yjs => reading.to_yjs(),
+        Format::Html => page(&reading.title(), &reading.uri().to_string(), &reading.text()).into_bytes(),
+        Format::Archive => {
+            let made = reading.to_archive()?;
+            if !made.lacking.is_empty() && outcome.is_ok() {
+                let who = made.lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                outcome = Err(Failure::Other(format!(
+                    "what {who} wrote is not all here, and so not in the archive"
+                )));
+            }
+            if reading.waiting() > 0 {
+                device.say(&format!(
+                    "{} not published, so not signed and not in the archive: `sheaf publish` first.",
+                    changes(reading.waiting())
+                ));
+            }
+            let written = made.archive.write();
+            written.map_err(|why| Failure::Other(format!("the document cannot be archived: {why}")))?
+        }
+    };
+    reading.close().await;
     match (&export.output, format) {
-        (Some(path), Format::Md) => write_whole(path, text.as_bytes())?,
-        (Some(path), Format::Yjs) => write_whole(path, &update)?,
-        (None, Format::Md) => output::text(&text)?,
-        (None, Format::Yjs) => output::bytes(&update)?,
+        (Some(path), _) => write_whole(path, &bytes)?,
+        (None, Format::Md | Format::Html) => output::text(&String::from_utf8_lossy(&bytes))?,
+        (None, Format::Yjs | Format::Archive) => output::bytes(&bytes)?,
     }
     outcome
 }
 
 fn by_name(path: &Path) -> Format {
-    let is_yjs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case(YJS));
-    if is_yjs { Format::Yjs } else { Format::Md }
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    ENDINGS.iter().find(|(of, _)| *of == ending).map_or(Format::Md, |(_, format)| *format)
 }
 
 /// Whoever reads the file meanwhile, or after a power cut, finds it as it was before or as it is now.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error| Failure::Other(format!("{} cannot be written: {error}", path.display()));
     let Some(name) = path.file_name() else {
         return Err(Failure::Other(format!("{} is not the name of a file", path.display())));
@@ -98,9 +127,14 @@ mod tests {
 
     #[test]
     fn the_name_says_what_a_file_holds() {
-        for (name, format) in
-            [("a.yjs", Format::Yjs), ("a.YJS", Format::Yjs), ("yjs", Format::Md), ("a.md", Format::Md)]
-        {
+        for (name, format) in [
+            ("a.yjs", Format::Yjs),
+            ("a.YJS", Format::Yjs),
+            ("yjs", Format::Md),
+            ("a.md", Format::Md),
+            ("a.sheaf", Format::Archive),
+            ("a.HTML", Format::Html),
+        ] {
             assert_eq!(by_name(Path::new(name)), format, "{name}");
         }
     }

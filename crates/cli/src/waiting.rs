@@ -3,11 +3,11 @@
 use sheaf_client::{Client, DocumentHandle, platform};
 use sheaf_core::{
     document_link::DocumentLink,
-    replica::{Presence, Stalled, Status},
+    replica::{EditorStatus, Presence, Stalled, Status},
     repo_view::Trouble,
 };
 
-use crate::{arguments::Deadline, device::Device, documents::changes, failure::Failure};
+use crate::{arguments::Deadline, device::Device, documents::changes, failure::Failure, progress::Progress};
 
 /// Opens a document and waits until it is known to be there or not.
 pub(crate) async fn open(
@@ -47,11 +47,21 @@ fn trouble(status: &Status) -> Option<&Trouble> {
 }
 
 /// Waits until every editor's repo has been read in this run, or cannot be.
-pub(crate) async fn up_to_date(document: &DocumentHandle, deadline: Deadline) -> Result<(), Failure> {
+pub(crate) async fn up_to_date(
+    device: &Device,
+    document: &DocumentHandle,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    let progress = Progress::begin(device);
     let looked = |d: &DocumentHandle| {
-        d.status().editors.iter().all(|editor| editor.verified_at.is_some() || editor.trouble.is_some())
+        let editors = d.status().editors;
+        let is_read = |editor: &&EditorStatus| editor.verified_at.is_some() || editor.trouble.is_some();
+        let read = editors.iter().filter(is_read).count();
+        progress.show(|| format!("Reading what everybody wrote: {read} of {} accounts", editors.len()));
+        read == editors.len()
     };
     let _ = platform::within(deadline.left(), document.until(looked)).await;
+    progress.end();
     let Some(editor) = document.status().editors.into_iter().find(|editor| editor.verified_at.is_none())
     else {
         return Ok(());
@@ -73,12 +83,20 @@ pub(crate) async fn published(
     deadline: Deadline,
 ) -> Result<(), Failure> {
     document.flush();
+    let progress = Progress::begin(device);
+    let settled = |d: &DocumentHandle| {
+        let status = d.status();
+        progress.show(|| format!("Publishing: {} left", status.waiting + status.unsaved));
+        is_settled(&status)
+    };
     let away = |d: &DocumentHandle| matches!(d.status().stalled, Some(Stalled::Unreachable { .. }));
-    let _ = platform::within(deadline.left(), document.until(|d| is_settled(&d.status()) || away(d))).await;
+    let _ = platform::within(deadline.left(), document.until(|d| settled(d) || away(d))).await;
     if away(&document) {
+        progress.end();
         device.say("Saved on this device; your server cannot be reached, trying again...");
-        let _ = platform::within(deadline.left(), document.until(|d| is_settled(&d.status()))).await;
+        let _ = platform::within(deadline.left(), document.until(settled)).await;
     }
+    progress.end();
     let status = document.close().await;
     if let Some(reason) = status.store_trouble {
         return Err(Failure::Other(format!("it could not be saved on this device: {reason}")));

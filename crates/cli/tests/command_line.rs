@@ -84,6 +84,18 @@ fn every_failure_is_a_sentence_and_an_exit_code() {
         (&["share", &nothing, "bob.test"], 3, "sheaf login"),
         (&["new", "A title", "--from", "no-such-file.md"], 1, "no-such-file.md"),
         (&["cat", "--wait", "20", &nothing], 6, "not on this device"),
+        (&["log", "--wait", "20", &nothing], 6, "not on this device"),
+        (&["show", &nothing], 2, "--at"),
+        (&["show", &nothing, "--at", "yesterday"], 2, "a time is such as"),
+        (&["cat", "no-such-file.sheaf"], 1, "no-such-file.sheaf"),
+        (&["sync", &nothing], 2, "which file"),
+        (&["sync", "no link", "notes.md"], 2, "no link to a document"),
+        (&["sync", "folder"], 3, "sheaf login"),
+        (&["edit", &nothing], 3, "sheaf login"),
+        (&["status"], 3, "sheaf login"),
+        (&["publish"], 3, "sheaf login"),
+        (&["import", "x.html"], 2, "only written"),
+        (&["completions", "tcsh"], 2, "tcsh"),
     ];
     for (arguments, code, says) in cases {
         let output = run(folder.path(), arguments, "text");
@@ -162,5 +174,188 @@ fn what_is_kept_is_the_owners_alone() {
     let account = kept.join(DID.replace(':', "+"));
     for (path, mode) in [(account.clone(), 0o700), (account.join("store.sqlite"), 0o600)] {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+    }
+}
+
+/// A document that somebody made without a network, with this text.
+fn made(folder: &Path, title: &str, text: &str) -> String {
+    let file = folder.join("made of this.md");
+    std::fs::write(&file, text).unwrap();
+    let made = run(folder, &["new", title, "--wait", "1", "--from", file.to_str().unwrap()], "");
+    assert_eq!(made.status.code(), Some(6), "{made:?}");
+    out(&made).trim().to_owned()
+}
+
+/// Runs what is done on this device and cannot be published.
+fn away(folder: &Path, arguments: &[&str], input: &str) -> String {
+    let output = run(folder, arguments, input);
+    assert_eq!(output.status.code(), Some(6), "{arguments:?}: {output:?}");
+    out(&output).to_owned()
+}
+
+#[test]
+fn what_was_written_is_told_without_a_network_too() {
+    let folder = signed_in();
+    let uri = made(folder.path(), "Away", "One 👩‍👩‍👧.\n");
+    away(folder.path(), &["append", "--wait", "1", &uri], "Two e\u{301}.\n");
+    let log = away(folder.path(), &["log", "--json", &uri], "");
+    let sitting: serde_json::Value = serde_json::from_str(&log).unwrap();
+    let written = "One 👩‍👩‍👧.\nTwo e\u{301}.\n".encode_utf16().count();
+    assert_eq!((&sitting["author"], &sitting["inserted"]), (&DID.into(), &written.into()));
+    assert!(away(folder.path(), &["log", &uri], "").contains(DID));
+    assert_eq!(away(folder.path(), &["show", &uri, "--at", "0s"], ""), "One 👩‍👩‍👧.\nTwo e\u{301}.\n");
+    assert_eq!(away(folder.path(), &["show", &uri, "--at", "2020-01-01"], ""), "");
+    let page = away(folder.path(), &["export", &uri, "--as", "html"], "");
+    assert!(page.contains("<title>Away</title>") && page.contains("<p>One 👩‍👩‍👧."), "{page}");
+    // What nobody has signed cannot be archived.
+    let archived = run(folder.path(), &["export", &uri, "-o", "x.sheaf"], "");
+    assert_eq!(archived.status.code(), Some(1), "{archived:?}");
+    assert!(err(&archived).contains("signed record"), "{archived:?}");
+}
+
+#[test]
+fn a_file_and_a_document_are_brought_in_step_without_a_network() {
+    let folder = signed_in();
+    let uri = made(folder.path(), "Away", "One.\nTwo.\nThree.\n");
+    let file = folder.path().join("notes.md");
+    let path = file.to_str().unwrap();
+    let step = || away(folder.path(), &["sync", "--once", "--wait", "1", &uri, path], "");
+    let cat = || away(folder.path(), &["cat", &uri], "");
+    let held = || std::fs::read_to_string(&file).unwrap();
+    step();
+    assert_eq!(held(), "One.\nTwo.\nThree.\n");
+    // Changes on both sides while nothing ran.
+    std::fs::write(&file, "One 😀.\nThree.\n").unwrap();
+    away(folder.path(), &["append", "--wait", "1", &uri], "Four e\u{301}.\n");
+    step();
+    assert_eq!(
+        (held(), cat()),
+        ("One 😀.\nThree.\nFour e\u{301}.\n".into(), "One 😀.\nThree.\nFour e\u{301}.\n".into())
+    );
+    // Line ends of another system are the file's own.
+    std::fs::write(&file, held().replace('\n', "\r\n") + "Five.\r\n").unwrap();
+    step();
+    assert_eq!(cat(), "One 😀.\nThree.\nFour e\u{301}.\nFive.\n");
+    away(folder.path(), &["append", "--wait", "1", &uri], "Six.\n");
+    step();
+    assert!(held().ends_with("Five.\r\nSix.\r\n"), "{:?}", held());
+    // What cannot be meant changes nothing.
+    let text = cat();
+    for (wrong, says) in [(&b""[..], "is empty"), (&b"\xff\xfe"[..], "not UTF-8")] {
+        std::fs::write(&file, wrong).unwrap();
+        let output = run(folder.path(), &["sync", "--once", &uri, path], "");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(err(&output).contains(says), "{output:?}");
+        assert_eq!(cat(), text);
+    }
+    std::fs::remove_file(&file).unwrap();
+    step();
+    assert!(held().ends_with("Six.\r\n") && cat() == text);
+    // A file that has nothing to do with the document is not written over.
+    std::fs::write(folder.path().join("other.md"), "Something else.\n").unwrap();
+    let other = folder.path().join("other.md").display().to_string();
+    let output = run(folder.path(), &["sync", "--once", &uri, &other], "");
+    assert!(output.status.code() == Some(1) && err(&output).contains("never in step"), "{output:?}");
+    // In a folder every document has a file, and what is written into it is taken up.
+    made(folder.path(), "A/B: c?", "Other.\n");
+    let all = folder.path().join("all");
+    let sync_all = || away(folder.path(), &["sync", "--once", "--wait", "1", all.to_str().unwrap()], "");
+    sync_all();
+    assert_eq!(std::fs::read_to_string(all.join("A-B- c-.md")).unwrap(), "Other.\n");
+    std::fs::write(all.join("Away.md"), text.clone() + "From the folder.\n").unwrap();
+    sync_all();
+    assert_eq!(cat(), text + "From the folder.\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_goes_away_while_it_is_kept_in_step_takes_nothing_with_it() {
+    let folder = signed_in();
+    let uri = made(folder.path(), "Away", "One.\n");
+    let file = folder.path().join("notes.md");
+    let sync =
+        sheaf(folder.path()).args(["sync", "--wait", "1", &uri, file.to_str().unwrap()]).spawn().unwrap();
+    let began = std::time::Instant::now();
+    while std::fs::read_to_string(&file).unwrap_or_default() != "One.\n" {
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "the file is never written");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::fs::remove_file(&file).unwrap();
+    let output = sync.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(err(&output).contains("is gone"), "{output:?}");
+    assert_eq!(away(folder.path(), &["cat", &uri], ""), "One.\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_document_is_written_in_with_ones_own_editor() {
+    let folder = signed_in();
+    let uri = made(folder.path(), "My notes", "One.\n");
+    let edit = |script: &str| {
+        let mut command = sheaf(folder.path());
+        command.env("VISUAL", script).args(["edit", "--wait", "1", &uri]).output().unwrap()
+    };
+    let added = edit("sh -c 'echo Two. >> \"$1\"; basename \"$1\"' --");
+    assert_eq!(added.status.code(), Some(6), "{added:?}");
+    assert_eq!(out(&added), "My notes.md\n");
+    assert_eq!(away(folder.path(), &["cat", &uri], ""), "One.\nTwo.\n");
+    let unchanged = edit("true");
+    assert!(unchanged.status.success() && err(&unchanged).contains("Nothing was changed"), "{unchanged:?}");
+    // What went wrong is kept, and an empty file empties nothing.
+    for script in ["sh -c 'echo Lost? >> \"$1\"; exit 3' --", "truncate -s 0"] {
+        let failed = edit(script);
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+        let (_, kept) = err(&failed).trim().split_once("what you wrote is in ").unwrap();
+        assert!(Path::new(kept).exists(), "{failed:?}");
+    }
+    assert_eq!(away(folder.path(), &["cat", &uri], ""), "One.\nTwo.\n");
+}
+
+#[test]
+fn what_waits_is_told_and_not_forgotten_by_mistake() {
+    let folder = signed_in();
+    assert!(err(&run(folder.path(), &["status"], "")).contains("Everything on this device is published"));
+    let uri = made(folder.path(), "Away", "One.\n");
+    let status = run(folder.path(), &["status", "--json"], "");
+    let status: serde_json::Value = serde_json::from_str(out(&status)).unwrap();
+    assert_eq!((&status["uri"], &status["waiting"]), (&uri.as_str().into(), &2.into()));
+    assert_eq!(run(folder.path(), &["publish", "--wait", "1"], "").status.code(), Some(6));
+    let refused = run(folder.path(), &["rm", &uri], "");
+    assert_eq!(refused.status.code(), Some(5), "{refused:?}");
+    assert!(err(&refused).contains("--even-unpublished"), "{refused:?}");
+    assert_eq!(away(folder.path(), &["cat", &uri], ""), "One.\n");
+    assert!(run(folder.path(), &["rm", "--even-unpublished", &uri], "").status.success());
+    assert!(out(&run(folder.path(), &["status"], "")).is_empty());
+    assert_eq!(run(folder.path(), &["cat", &uri, "--wait", "5"], "").status.code(), Some(6));
+}
+
+#[test]
+fn a_file_that_is_no_archive_is_refused_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.sheaf");
+    for bytes in [&b""[..], b"# Notes", b"\x0a\xa1", &[0xff; 4_000]] {
+        std::fs::write(&file, bytes).unwrap();
+        for command in ["cat", "log", "verify"] {
+            let output = run(folder.path(), &[command, file.to_str().unwrap()], "");
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            assert!(out(&output).is_empty() && err(&output).contains("as an archive"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn completions_and_the_manual_name_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let man = run(folder.path(), &["man"], "");
+    assert!(man.status.success() && out(&man).starts_with(".ie"), "{}", &out(&man)[..200]);
+    for command in ["sync", "edit", "log", "show", "verify", "export", "import", "rm", "publish", "status"] {
+        assert!(out(&man).contains(&format!("SHEAF {}", command.to_uppercase())), "{command}");
+        for shell in ["bash", "zsh", "fish"] {
+            let script = run(folder.path(), &["completions", shell], "");
+            assert!(script.status.success() && out(&script).contains(command), "{shell}: {command}");
+        }
+        let help = run(folder.path(), &[command, "--help"], "");
+        assert!(help.status.success() && !out(&help).contains('\u{1b}'), "{help:?}");
     }
 }

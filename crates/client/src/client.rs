@@ -9,7 +9,7 @@ use sheaf_core::{
     client_id::ReplicaId,
     document_link::DocumentLink,
     document_uri::DocumentUri,
-    replica::{Effect, Event, Replica, ReplicaConfig, StoreOp},
+    replica::{Effect, Event, Identity, Replica, ReplicaConfig, ResolveFailure, StoreOp},
 };
 use sheaf_repo::{did::Did, tid::Tid};
 
@@ -23,7 +23,7 @@ use crate::{
         http::Http,
         identity::{Account, AccountError, Directory},
     },
-    platform,
+    notes, platform,
     session::Authed,
     slots::{self, Locks, Slot},
     store::{SharedStore, StoreError},
@@ -281,11 +281,65 @@ impl Client {
         list
     }
 
+    /// Who an account is by what the directory says now, asked anew.
+    ///
+    /// # Errors
+    /// [`ResolveFailure`], by what can be done about it.
+    pub async fn identity(&self, did: &Did) -> Result<Identity, ResolveFailure> {
+        self.0.world.directory.resolve(did, true).await
+    }
+
+    /// A note that was kept beside a document.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn note(&self, document: &DocumentUri, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.world.store.get(&notes::key(document, name)).await
+    }
+
+    /// Keeps a note beside a document, or with `None` throws it away; it is durable once this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn set_note(
+        &self,
+        document: &DocumentUri,
+        name: &str,
+        note: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let key = notes::key(document, name);
+        let op = match note {
+            Some(value) => StoreOp::Put { key, value },
+            None => StoreOp::Delete { key },
+        };
+        self.0.world.store.write(vec![op]).await
+    }
+
+    /// How many changes to this document are on this device and nowhere else, whether it is open or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn unpublished(&self, document: &DocumentUri) -> Result<usize, StoreError> {
+        Ok(slots::left_behind(&*self.0.world.store, document).await?.unpublished())
+    }
+
     /// Erases a document from this device. It stays in its editors' repos.
     ///
     /// # Errors
     /// [`ForgetError`], above all while changes of one's own are in it that exist nowhere else.
     pub async fn forget(&self, uri: &DocumentUri) -> Result<(), ForgetError> {
+        self.erase(uri, false).await
+    }
+
+    /// [`forget`](Self::forget), and changes of one's own that exist nowhere else with it: they are lost for good.
+    ///
+    /// # Errors
+    /// [`ForgetError`], but not [`ForgetError::Unpublished`].
+    pub async fn discard(&self, uri: &DocumentUri) -> Result<(), ForgetError> {
+        self.erase(uri, true).await
+    }
+
+    async fn erase(&self, uri: &DocumentUri, even_unpublished: bool) -> Result<(), ForgetError> {
         let Inner { world, locks, did, open, .. } = &*self.0;
         let is_open =
             open.borrow().iter().filter_map(Weak::upgrade).any(|open| open.uri == *uri && !open.closed.get());
@@ -305,12 +359,13 @@ impl Client {
         let kept = store.scan(&format!("doc/{uri}/")).await?;
         let mut keys: Vec<String> = kept.iter().map(|(key, _)| key.clone()).collect();
         let unpublished = Replica::left_behind(uri, kept).unpublished();
-        if unpublished > 0 {
+        if unpublished > 0 && !even_unpublished {
             return Err(ForgetError::Unpublished(unpublished));
         }
         if let Some(did) = did {
             keys.extend(store.scan(&slots::prefix(did, uri)).await?.into_iter().map(|(key, _)| key));
         }
+        keys.extend(store.scan(&notes::prefix(uri)).await?.into_iter().map(|(key, _)| key));
         keys.push(format!("{}{uri}", library::prefix(did.as_ref())));
         // Key by key: what a tab that opens it at this very moment writes is not among them.
         store.write(keys.into_iter().map(|key| StoreOp::Delete { key }).collect()).await?;

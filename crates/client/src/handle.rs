@@ -7,14 +7,14 @@ use sheaf_core::{
     document_link::DocumentLink,
     document_uri::DocumentUri,
     history::History,
-    replica::{Audit, Event, Person, Role, Status, ToArchive},
-    text::{Splice, Utf16Offset},
+    replica::{Audit, Event, Person, Role, Status, StoreOp, ToArchive},
+    text::{Splice, Utf16Offset, apply_splices},
 };
 use sheaf_repo::did::Did;
 
 use crate::{
     driver::{Change, Open},
-    platform,
+    notes, platform,
 };
 
 /// An open document. Clones are the same document; it closes when the last one is dropped, or on [`close`](Self::close).
@@ -80,6 +80,26 @@ impl DocumentHandle {
     /// and change nothing.
     pub fn edit(&self, splices: Vec<Splice>) {
         self.open().happen(Event::Edit(splices));
+    }
+
+    /// [`edit`](Self::edit), and with it, in the same write to the device's store, a note that [`Client::note`] gives back:
+    /// so whoever mirrors the document somewhere knows after a crash which of their changes are in it. `false` when the edit
+    /// was not taken; then nothing is noted either.
+    ///
+    /// [`Client::note`]: crate::Client::note
+    #[must_use = "an edit that was not taken is still to be made"]
+    pub fn edit_noting(&self, splices: Vec<Splice>, name: &str, note: Vec<u8>) -> bool {
+        let mut expected = self.text();
+        if apply_splices(&mut expected, &splices).is_err() {
+            return false;
+        }
+        // Both are with the loop before it has its turn, which writes everything it is given in a turn at once.
+        self.edit(splices);
+        let is_taken = self.text() == expected;
+        if is_taken {
+            self.open().keep(vec![StoreOp::Put { key: notes::key(self.uri(), name), value: note }]);
+        }
+        is_taken
     }
 
     /// Takes back the person's own last change; shown through [`Change::Show`] before this returns.

@@ -46,6 +46,7 @@ mod driver;
 mod handle;
 mod library;
 pub mod net;
+mod notes;
 pub mod platform;
 pub mod session;
 mod signal;

@@ -2,7 +2,8 @@
 //!
 //! A write is one batch that happens entirely or not at all, and once its future says so it survives a crash of the
 //! program, the browser or the machine. Keys are paths such as `doc/at://…/replica/…`; what they mean is core's business,
-//! and for `library/`, `slot/` and `stream/` this crate's.
+//! and for
+//! `library/`, `note/`, `slot/` and `stream/` this crate's.
 
 use std::rc::Rc;
 

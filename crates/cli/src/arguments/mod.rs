@@ -1,12 +1,24 @@
 //! What can be said on the command line.
 
+mod commands;
+mod place;
+mod when;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use sheaf_core::document_link::DocumentLink;
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::{
+    commands::{
+        Append, Cat, Completions, Edit, Export, Format, Import, List, Log, Login, New, Publish, Rm, Share,
+        Show, Sync, Verify,
+    },
+    place::Place,
+    when::When,
+};
 
 /// Documents that several people write at once, kept in their own atproto accounts.
 ///
@@ -33,8 +45,11 @@ const EXIT_CODES: &str = "Exit codes:
 Examples:
   sheaf login alice.example
   sheaf new 'Field notes' --from notes.md
+  sheaf sync at://did:plc:.../dev.sheaf.document/... notes.md
   date | sheaf append at://did:plc:.../dev.sheaf.document/...
   sheaf cat at://did:plc:.../dev.sheaf.document/... > notes.md
+  sheaf show at://did:plc:.../dev.sheaf.document/... --at 2h
+  sheaf export at://did:plc:.../dev.sheaf.document/... -o notes.sheaf
 
 $RUST_LOG (such as sheaf_client=debug) writes a log to standard error.";
 
@@ -76,10 +91,30 @@ pub(crate) enum Command {
     Append(Append),
     /// Let somebody write in a document of yours
     Share(Share),
-    /// Make a document of a file that another program wrote, and print its address
+    /// Keep a file and a document in step while this runs, or a folder and all your documents
+    Sync(Sync),
+    /// Write in a document with your own editor, which $VISUAL or $EDITOR names
+    Edit(Edit),
+    /// Tell who wrote in a document, when, and how much
+    Log(Log),
+    /// Print a document's text as it was at some time
+    Show(Show),
+    /// Check everything that proves a document; leaves with 1 if anything is off
+    Verify(Verify),
+    /// Make a document of a file that another program wrote, or of an archive, and print its address
     Import(Import),
     /// Write a document into a file, or to standard output, as other programs read it
     Export(Export),
+    /// Tell what waits on this device to be published
+    Status(Json),
+    /// Publish what waits on this device
+    Publish(Publish),
+    /// Forget a document on this device; it stays where it is published
+    Rm(Rm),
+    /// Print a script that completes commands in your shell
+    Completions(Completions),
+    /// Print the manual page
+    Man,
 }
 
 #[derive(Args)]
@@ -87,106 +122,6 @@ pub(crate) struct Json {
     /// Print JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Login {
-    /// Your handle, such as alice.example; asked for if it is left out
-    pub(crate) handle: Option<String>,
-    /// Ask for an app password instead of opening the browser; $SHEAF_APP_PASSWORD answers without being asked
-    #[arg(long)]
-    pub(crate) app_password: bool,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-}
-
-#[derive(Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Args)]
-pub(crate) struct New {
-    /// What it is called
-    pub(crate) title: String,
-    /// Begin with this file's text
-    #[arg(long, value_name = "FILE")]
-    pub(crate) from: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Args)]
-pub(crate) struct Cat {
-    /// The document: a link of the app, or an at:// address
-    pub(crate) document: DocumentLink,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Args)]
-pub(crate) struct Append {
-    /// The document: a link of the app, or an at:// address
-    pub(crate) document: DocumentLink,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-}
-
-#[derive(Args)]
-pub(crate) struct Share {
-    /// The document: a link of the app, or an at:// address
-    pub(crate) document: DocumentLink,
-    /// Who may write from now on
-    pub(crate) handle: String,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-}
-
-/// What a document is as a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// The text as it is, UTF-8
-    Md,
-    /// A Yjs document: its state as one update (v1), with the text under the name `text`
-    Yjs,
-}
-
-#[derive(Args)]
-pub(crate) struct Import {
-    /// The file
-    pub(crate) file: PathBuf,
-    /// What the document is called; without it, what the file is
-    #[arg(long)]
-    pub(crate) title: Option<String>,
-    /// What the file holds; without it, a name that ends in .yjs is a Yjs document. A text in it may have any name, but
-    /// there must be no other, and no formatting
-    #[arg(long = "as", value_name = "FORMAT", value_enum)]
-    pub(crate) format: Option<Format>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
-    #[command(flatten)]
-    pub(crate) json: Json,
-}
-
-#[derive(Args)]
-pub(crate) struct Export {
-    /// The document: a link of the app, or an at:// address
-    pub(crate) document: DocumentLink,
-    /// The file, written whole or not at all; without it, standard output
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// What to write; without it, a file whose name ends in .yjs is a Yjs document, and everything else text
-    #[arg(long = "as", value_name = "FORMAT", value_enum)]
-    pub(crate) format: Option<Format>,
-    #[command(flatten)]
-    pub(crate) patience: Patience,
 }
 
 #[derive(Args)]
