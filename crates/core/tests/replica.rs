@@ -464,3 +464,15 @@ fn an_answer_that_comes_after_an_older_state_was_read_drops_nobody() {
     let record = sheaf_core::record::DocumentRecord::parse(&record).unwrap();
     assert_eq!((record.title.as_str(), record.editors), ("four", vec![bob, carol]));
 }
+
+#[test]
+fn a_document_that_does_not_exist_is_not_looked_for_for_ever_the_second_time_either() {
+    let mut world = World::new(8, 2);
+    let uri = world.uri(0);
+    let reader = world.open(&uri, Some(1));
+    world.run(WHILE);
+    assert_eq!(world.status(reader).document, Presence::NotFound);
+    world.restart(reader);
+    world.run(WHILE);
+    assert_eq!(world.status(reader).document, Presence::NotFound);
+}

@@ -76,6 +76,7 @@ impl Replica {
         if let Some(advance) = outcome.advance {
             self.advance(now, did, advance);
         }
+        self.look_for_the_document(did);
         let seen = !self.own_repo_seen
             && self.config.account.as_ref() == Some(did)
             && self.views.get(did).is_some_and(|view| view.verified_at().is_some());
@@ -83,6 +84,19 @@ impl Replica {
             // Whatever the last session left to be done with it.
             self.own_repo_seen = true;
             self.plan_fold(did);
+        }
+    }
+
+    /// A repo that is as it was the last time brings nothing new, and that there is no such document is no news then.
+    fn look_for_the_document(&mut self, did: &Did) {
+        if self.found != Presence::Looking || did != self.config.document.owner() {
+            return;
+        }
+        let path = self.config.document.document_path();
+        let is_not_there = |view: &RepoView| view.verified_at().is_some() && view.entry(&path).is_none();
+        if self.views.get(did).is_some_and(is_not_there) {
+            self.found = Presence::NotFound;
+            self.refresh();
         }
     }
 
