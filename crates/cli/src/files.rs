@@ -2,12 +2,13 @@
 
 use std::{fs, path::Path};
 
-use sheaf_core::document::Document;
+use sheaf_client::platform;
+use sheaf_core::{document::Document, replica::Replica};
 
 use crate::{
     arguments::{Export, Format, Import},
     device::Device,
-    documents::{changes, make, read_bytes, utf8},
+    documents::{make, read_bytes, utf8},
     failure::Failure,
     output,
     page::page,
@@ -65,11 +66,12 @@ pub(crate) async fn export(device: &Device, export: Export) -> Result<(), Failur
                     "what {who} wrote is not all here, and so not in the archive"
                 )));
             }
-            if reading.waiting() > 0 {
-                device.say(&format!(
-                    "{} not published, so not signed and not in the archive: `sheaf publish` first.",
-                    changes(reading.waiting())
-                ));
+            // What is not published is signed by nobody; nor can be proved what was published a moment ago and not read back.
+            if Replica::from_archive(&made.archive, platform::now()).text() != reading.text() {
+                device.say(
+                    "Not all of the text that this device shows is in the archive: some of it is not published yet, or was \
+                     not read back since. `sheaf publish` and `sheaf cat` see to that while there is a network.",
+                );
             }
             let written = made.archive.write();
             written.map_err(|why| Failure::Other(format!("the document cannot be archived: {why}")))?

@@ -121,6 +121,7 @@ async fn a_document_is_a_file_and_outlives_its_server() {
     // The server is gone for good: the device has the document, the archive has it, and it moves to another account.
     let carol_account = network.pds(1).create_account("carol.test").await.unwrap();
     let carol = Person::signed_in(&network, &carol_account);
+    bob.says(&["cat", uri], "");
     network.pds(0).stop().await.unwrap();
     assert_eq!(alice.runs(&["cat", "--wait", "5", uri], "").stdout, text.as_bytes());
     assert_eq!(nobody.says(&["cat", archive], ""), text);
