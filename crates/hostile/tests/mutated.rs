@@ -99,3 +99,8 @@ fn did_documents_are_refused_or_lead_where_one_may_go() {
 fn names_are_refused_or_read_as_written() {
     mutated("names");
 }
+
+#[test]
+fn archives_are_refused_or_prove_only_what_was_signed() {
+    mutated("archive");
+}
