@@ -25,7 +25,10 @@ pub(crate) async fn verify(device: &Device, verify: Verify) -> Result<(), Failur
             let anew = reading.to_archive().map(|made| Replica::from_archive(&made.archive, platform::now()));
             let faults = match anew {
                 Ok(anew) => unproved(&audit, &anew.audit()),
-                Err(failure) => vec![failure.to_string()],
+                Err(_) => vec![
+                    "the owner's signed record is not on this device, and without it nothing is proved"
+                        .into(),
+                ],
             };
             reading.close().await;
             (audit, faults, outcome)

@@ -57,6 +57,7 @@ pub(super) fn main() {
     let mut uri = String::new();
     for round in 0..rounds {
         if round % ROUNDS_A_DOCUMENT == 0 {
+            println!("{round} done, {} keystrokes and {} lines so far", tally.seen, tally.lines);
             uri = make(folder.path(), round);
         }
         if round % 3 == 2 {

@@ -8,6 +8,9 @@
 //! builds on: an entry shows no earlier than all of its causes do ([`Written::shown_at`]). Typing is folded into entries of
 //! up to five minutes, each with the time of its first edit, so that is how closely a moment can be told.
 //!
+//! It is told on the spot: of a paper of 259,778 keystrokes, 12,053 entries, the list takes some 60 ms, any moment's text up
+//! to some 60 ms, and who wrote what of it twice that (`tests/history.rs`, optimised).
+//!
 //! [`Replica::history`]: crate::replica::Replica::history
 
 mod order;
