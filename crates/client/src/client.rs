@@ -173,13 +173,13 @@ impl Client {
     }
 
     async fn start(&self, link: DocumentLink, create: Option<&str>) -> Result<DocumentHandle, OpenError> {
-        let DocumentLink { document: uri, via } = &link;
+        let uri = &link.document;
         let Inner { world, locks, did, .. } = &*self.0;
         let slot = match did {
             Some(account) => Some(slots::take(&*world.store, &**locks, account, uri).await?),
             None => None,
         };
-        let config = ReplicaConfig { via: via.clone(), ..self.replica_config(uri, slot.as_ref()) };
+        let config = self.replica_config(&link, slot.as_ref());
         let mut stored = Vec::new();
         for prefix in Replica::store_prefixes(&config) {
             stored.extend(world.store.scan(&prefix).await?);
@@ -197,14 +197,14 @@ impl Client {
         Ok(self.run(uri, opened, slot, notes))
     }
 
-    fn replica_config(&self, uri: &DocumentUri, slot: Option<&Slot>) -> ReplicaConfig {
+    fn replica_config(&self, link: &DocumentLink, slot: Option<&Slot>) -> ReplicaConfig {
         let reader = || ReplicaId::parse("reader").expect("a constant that is a replica id");
         ReplicaConfig {
-            document: uri.clone(),
+            document: link.document.clone(),
             account: self.0.did.clone(),
             replica: slot.map_or_else(reader, |slot| slot.replica.clone()),
             adopt: slot.map(|slot| slot.adopted.clone()).unwrap_or_default(),
-            via: Vec::new(),
+            via: link.via.clone(),
             name: self.0.name.clone(),
             seed: platform::random_u64(),
         }

@@ -60,7 +60,7 @@ pub enum Cargo {
 pub struct Outbox {
     replica: ReplicaId,
     logs: BTreeMap<ReplicaId, Log>,
-    in_flight: Option<(WriteId, Cargo)>,
+    in_flight: Option<(WriteId, String, Cargo)>,
     /// A segment write that may or may not have happened: repeated before anything else of that log.
     unsure: BTreeMap<ReplicaId, SegmentPlan>,
     last_flush: Option<Timestamp>,
@@ -185,11 +185,6 @@ impl Outbox {
         self.stalled.as_ref()
     }
 
-    /// Whether a write is under way.
-    pub fn is_busy(&self) -> bool {
-        self.in_flight.is_some()
-    }
-
     /// Whether a write may start now as far as failures go; else when, if time alone will tell.
     pub fn may_write(&self, now: Timestamp) -> Result<(), Option<Timestamp>> {
         if self.in_flight.is_some() || !self.session {
@@ -254,8 +249,8 @@ impl Outbox {
         })
     }
 
-    /// A write has been sent.
-    pub fn sent(&mut self, now: Timestamp, id: WriteId, cargo: Cargo) {
+    /// A write to this path has been sent.
+    pub fn sent(&mut self, now: Timestamp, id: WriteId, path: String, cargo: Cargo) {
         if let Cargo::Segment { replica, plan } = &cargo {
             self.last_flush = Some(now);
             self.unsure.insert(replica.clone(), plan.clone());
@@ -263,13 +258,13 @@ impl Outbox {
         if let Cargo::Document { .. } = cargo {
             self.last_document = Some(now);
         }
-        self.in_flight = Some((id, cargo));
+        self.in_flight = Some((id, path, cargo));
     }
 
-    /// The answer to the write under way: its cargo, or `None` for an answer to something else.
-    pub fn answered(&mut self, id: WriteId) -> Option<Cargo> {
+    /// The answer to the write under way: its path and cargo, or `None` for an answer to something else.
+    pub fn answered(&mut self, id: WriteId) -> Option<(String, Cargo)> {
         match self.in_flight.take() {
-            Some((flying, cargo)) if flying == id => Some(cargo),
+            Some((flying, path, cargo)) if flying == id => Some((path, cargo)),
             other => {
                 self.in_flight = other;
                 None

@@ -288,6 +288,20 @@ fn what_other_replicas_of_the_device_spent_counts_once() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_before_a_restart_does_not_prolong_what_is_to_be_waited_for() {
+    let now = start();
+    let (wait, earlier) = (Duration::from_secs(15), now.saturating_sub(Duration::from_secs(40 * 60)));
+    let mut budget = WriteBudget::new(replica("a"));
+    budget.settle(now);
+    budget.throttled(now, Some(wait));
+    let stored = budget.encode();
+    let budget = WriteBudget::load(earlier, &replica("a"), [stored.as_slice()]);
+    assert_eq!(budget.allowed_at(2, Priority::Segment), Some(earlier.saturating_add(wait)));
+    let budget = WriteBudget::load(now, &replica("a"), [stored.as_slice()]);
+    assert_eq!(budget.allowed_at(2, Priority::Segment), Some(now.saturating_add(wait)));
+}
+
+#[test]
 fn an_unreadable_part_is_told_and_assumed_to_have_spent_much() {
     let now = start();
     let good = WriteBudget::new(replica("a")).encode();

@@ -466,6 +466,29 @@ fn an_answer_that_comes_after_an_older_state_was_read_drops_nobody() {
 }
 
 #[test]
+fn an_answer_that_comes_late_is_not_taken_for_the_newest_title() {
+    let (mut world, alice, _) = two_people(32);
+    let uri = world.uri(0);
+    let other = world.open(&uri, Some(0));
+    world.run(MOMENT);
+    world.hand(alice, Event::SetTitle("first".into()));
+    let is_answer = |event: &Event| matches!(event, Event::Written { .. });
+    while !world.devices[alice].inbox.iter().any(is_answer) {
+        assert!(world.deliver_one(), "the title is never written");
+    }
+    let at = world.devices[alice].inbox.iter().position(is_answer).unwrap();
+    let late = world.devices[alice].inbox.remove(at).unwrap();
+    world.run(MOMENT);
+    world.hand(other, Event::SetTitle("second".into()));
+    world.run(MOMENT);
+    world.hand(alice, late);
+    world.run(WHILE);
+    for device in &world.devices {
+        assert_eq!(device.replica.title(), "second");
+    }
+}
+
+#[test]
 fn a_document_that_does_not_exist_is_not_looked_for_for_ever_the_second_time_either() {
     let mut world = World::new(8, 2);
     let uri = world.uri(0);

@@ -282,6 +282,51 @@ fn a_sealed_segment_that_an_older_write_replaces_is_put_back() {
 }
 
 #[test]
+fn a_late_copy_of_what_was_read_before_is_noticed_all_the_same() {
+    let (mut world, alice, bob) = two_people(36);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "early ");
+    // Bob reads his own repo when he polls.
+    world.run(Duration::from_secs(120));
+    let rkey = world.segments(&bob_did)[0].clone();
+    let early = segment_of(&world, &bob_did, &rkey);
+    // He writes on and cannot read; the copy, of a write that was repeated, is the last that his server gets.
+    world.accounts.get_mut(&bob_did).unwrap().reads_fail = Some(FetchFailure::Unreachable("away".into()));
+    type_much(&mut world, bob, 2);
+    world.run(MOMENT);
+    assert!(world.segments(&bob_did).len() > 1, "the early one is sealed by now");
+    world.arrive_late(&bob_did, &rkey, early);
+    world.accounts.get_mut(&bob_did).unwrap().reads_fail = None;
+    world.run(Duration::from_secs(300));
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, world.devices[bob].view);
+    assert_eq!(world.devices[alice].view, world.devices[bob].view);
+}
+
+#[test]
+fn a_former_editor_too_puts_back_what_others_have_built_on() {
+    let (mut world, alice, bob) = two_people(37);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "one ");
+    world.run(MOMENT);
+    let rkey = world.segments(&bob_did)[0].clone();
+    let early = segment_of(&world, &bob_did, &rkey);
+    world.type_at(bob, 4, 0, "two ");
+    world.run(MOMENT);
+    world.type_at(alice, 6, 0, "between ");
+    world.run(MOMENT);
+    world.hand(alice, Event::RemoveEditor(bob_did.clone()));
+    world.run(MOMENT);
+    world.arrive_late(&bob_did, &rkey, early);
+    world.run(WHILE);
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, world.devices[alice].view);
+    assert_eq!(world.devices[newcomer].view, "one twbetween o ");
+}
+
+#[test]
 fn two_who_go_by_one_name_do_not_put_back_theirs_for_ever() {
     let (mut world, _, bob) = two_people(35);
     let bob_did = world.did(1);

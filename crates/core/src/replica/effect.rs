@@ -183,6 +183,16 @@ pub enum WriteAction {
     },
 }
 
+impl WriteAction {
+    /// Where it writes, as `collection/rkey`.
+    pub(super) fn path(&self) -> String {
+        let (WriteAction::Put { collection, rkey, .. }
+        | WriteAction::PutWithBlob { collection, rkey, .. }
+        | WriteAction::Fold { collection, rkey, .. }) = self;
+        format!("{collection}/{rkey}")
+    }
+}
+
 /// What a conditional write expects to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swap {

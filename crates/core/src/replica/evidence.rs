@@ -186,14 +186,10 @@ impl Evidence {
         self.segments.get(&(did.clone(), key.replica.clone(), key.to_string()))?.get(cid)
     }
 
-    /// The version of a segment that holds all that this one, which was verified once, does and more, if there is one.
+    /// The version of a segment that holds all that this one does and more, if there is one.
     pub(super) fn fuller(&self, did: &Did, key: &SegmentKey, cid: &Cid) -> Option<&VettedSegment> {
         let versions = self.segments.get(&(did.clone(), key.replica.clone(), key.to_string()))?;
-        let Some(known) = versions.get(cid) else {
-            // It gave way to one that says all that it did, unless they contradict each other.
-            let contradicted = self.contradicted.contains(&(did.clone(), key.replica.clone()));
-            return versions.values().next().filter(|_| !contradicted);
-        };
+        let known = versions.get(cid)?;
         versions
             .iter()
             .filter(|(other, _)| *other != cid)

@@ -102,6 +102,11 @@ impl Replica {
         })
     }
 
+    /// Whether what is planned is to put something back, and folds nothing.
+    pub(super) fn puts_back(&self) -> bool {
+        self.fold.as_ref().is_some_and(|plan| plan.delete.is_empty())
+    }
+
     pub(super) fn fold_due(&self) -> Option<Timestamp> {
         let plan = self.fold.as_ref().filter(|_| self.found != Presence::Deleted)?;
         let at = self.outbox.fold_at();

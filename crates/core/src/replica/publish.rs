@@ -27,8 +27,15 @@ impl Replica {
             return;
         }
         let Some(account) = self.config.account.clone() else { return };
-        let may = self.role().can_write() && self.is_published();
-        if may && !self.publish_awareness(now, &account) && !self.publish_fold(now, &account) {
+        if !self.is_published() {
+            return;
+        }
+        if !self.role().can_write() {
+            // Others may have built on what a former editor had published: that is put back even so.
+            if self.puts_back() {
+                self.publish_fold(now, &account);
+            }
+        } else if !self.publish_awareness(now, &account) && !self.publish_fold(now, &account) {
             self.publish_snapshot(now, &account);
         }
     }
@@ -49,7 +56,8 @@ impl Replica {
 
     /// When [`Replica::publish`] will have something to do.
     pub(super) fn publish_deadline(&self) -> Option<Timestamp> {
-        if !self.online || self.config.account.is_none() || !self.role().can_write() {
+        let may_write = self.role().can_write();
+        if !self.online || self.config.account.is_none() || !may_write && !self.puts_back() {
             return None;
         }
         let earliest = match self.outbox.may_write(Timestamp::from_micros(0)) {
@@ -57,10 +65,12 @@ impl Replica {
             Err(Some(at)) => at,
             Err(None) => return None,
         };
-        let text = if self.is_published() {
-            [self.segment_due(), self.own.deadline(&self.budget), self.fold_due(), self.snapshot_due()]
-        } else {
-            [None; 4]
+        let text = match (self.is_published(), may_write) {
+            (false, _) => [None; 4],
+            (true, false) => [None, None, self.fold_due(), None],
+            (true, true) => {
+                [self.segment_due(), self.own.deadline(&self.budget), self.fold_due(), self.snapshot_due()]
+            }
         };
         text.into_iter().chain([self.document_due()]).flatten().map(|at| at.max(earliest)).min()
     }
@@ -168,7 +178,7 @@ impl Replica {
         self.budget.spend(now, points);
         let key = store_keys::budget(account, &self.config.replica);
         self.persist(vec![store_op(key, Some(self.budget.encode()))], Default::default());
-        self.outbox.sent(now, id, cargo);
+        self.outbox.sent(now, id, action.path(), cargo);
         self.effects.push(Effect::Write(Write { id, action }));
     }
 
@@ -179,13 +189,17 @@ impl Replica {
         result: Result<WriteReceipt, WriteFailure>,
         limits: Option<RateLimits>,
     ) {
-        let Some(cargo) = self.outbox.answered(write) else { return };
+        let Some((path, cargo)) = self.outbox.answered(write) else { return };
         if let Some(limits) = limits {
             self.budget.limits(now, &limits);
         }
         match result {
             Ok(receipt) => {
                 self.outbox.succeeded(&cargo);
+                let view = self.config.account.as_ref().and_then(|account| self.views.get_mut(account));
+                if let (Some(view), Some(rev)) = (view, &receipt.rev) {
+                    view.written(path, rev.clone());
+                }
                 self.own_rev = receipt.rev.clone().or(self.own_rev.take());
                 self.published(now, cargo, &receipt);
             }

@@ -19,14 +19,10 @@ impl Replica {
     /// Where the repo says something else under the same clocks, someone else goes by our name (a device that was copied
     /// with all that is on it): two who put back their own would do so for ever.
     pub(super) fn put_back(&self, account: &Did, key: &SegmentKey, cid: &Cid, head: Cid) -> Option<FoldPlan> {
-        let refused = self.quarantined.get(account);
-        if refused.is_some_and(|refused| refused.contains_key(&self.config.document.segment_path(key))) {
-            return None; // What it was is not known here.
-        }
+        let there = self.evidence.segment(account, key, cid)?;
         let active = self.outbox.logs().find(|log| *log.replica() == key.replica && log.seq() == key.seq);
         let record = match active {
             Some(log) => {
-                let there = self.evidence.segment(account, key, cid)?;
                 let ours = self.vet_own(account, log.replica(), log.published());
                 evidence::is_more(&ours, &there.updates).then(|| SegmentRecord {
                     document: self.config.document.clone(),

@@ -87,7 +87,8 @@ impl Replica {
         }
     }
 
-    /// A repo that is as it was the last time brings nothing new, and that there is no such document is no news then.
+    /// Whether the owner's repo, once it has been looked at, has such a document: one that is as it was the last time brings
+    /// nothing new, so that this cannot be told from what changed.
     fn look_for_the_document(&mut self, did: &Did) {
         if self.found != Presence::Looking || did != self.config.document.owner() {
             return;
@@ -214,14 +215,6 @@ impl Replica {
         if advance.gone.iter().any(|path| *path == self.config.document.document_path()) {
             self.found = Presence::Deleted;
             ops.push(StoreOp::Put { key: store_keys::deleted(&self.config.document), value: vec![] });
-        } else if did == self.config.document.owner()
-            && self.found == Presence::Looking
-            && self
-                .views
-                .get(did)
-                .is_some_and(|view| view.entry(&self.config.document.document_path()).is_none())
-        {
-            self.found = Presence::NotFound;
         }
         let saved = self.views.get(did).and_then(|view| {
             // Neither presence nor what is carried is stored, so they are to be fetched anew after a restart.

@@ -32,7 +32,7 @@ pub use self::{
     trouble::Trouble,
 };
 use self::{
-    pursuit::{Known, Pursuit, Step},
+    pursuit::{Known, Pursuit, Step, Written},
     ring::{Awaited, FalseAlarms, Ring},
 };
 use crate::{
@@ -73,6 +73,8 @@ pub struct RepoView {
     /// The newest head that brought something new in our ranges.
     changed_at: Option<Tid>,
     entries: BTreeMap<String, Cid>,
+    /// What was written since `head` was verified, and at which revision.
+    written: Written,
     /// Whether `entries` is all there is at `head`; after a restart some may have to be fetched anew.
     complete: bool,
     /// The tree's nodes in our ranges at `head`; a cache, never trusted for absence.
@@ -132,6 +134,7 @@ impl RepoView {
             carried: Vec::new(),
             changed_at: None,
             entries: BTreeMap::new(),
+            written: Written::new(),
             complete: false,
             nodes: Blocks::default(),
             pursuit: None,
@@ -148,6 +151,14 @@ impl RepoView {
             again_at: None,
             verified_at: None,
             jitter,
+        }
+    }
+
+    /// This device has written there, and the repo was at this revision then. Whatever stands there at a newer head is news,
+    /// even if it is what stood there before: a late copy of an earlier write, or somebody's taking it back.
+    pub fn written(&mut self, path: String, rev: Tid) {
+        if self.head.as_ref().is_none_or(|head| head.rev < rev) {
+            self.written.insert(path, rev);
         }
     }
 
@@ -362,6 +373,7 @@ impl RepoView {
             head: self.head.as_ref(),
             complete: false,
             entries: &self.entries,
+            written: &self.written,
             nodes: &self.nodes,
             ranges: &ranges,
         };
@@ -370,6 +382,7 @@ impl RepoView {
             Step::Arrived(arrival) if self.head.as_ref().is_none_or(|head| head.rev < arrival.head.rev) => {
                 let gone = self.entries.keys().filter(|path| !arrival.entries.contains_key(*path));
                 let advance = Advance { changed: arrival.changed, gone: gone.cloned().collect() };
+                self.written.retain(|_, rev| *rev > arrival.head.rev);
                 self.head = Some(arrival.head);
                 self.commit = Some(arrival.commit);
                 self.entries = arrival.entries;
@@ -435,6 +448,7 @@ impl RepoView {
             head: self.head.as_ref(),
             complete: self.complete,
             entries: &self.entries,
+            written: &self.written,
             nodes: &self.nodes,
             ranges: &self.ranges,
         };
@@ -475,6 +489,7 @@ impl RepoView {
                     self.changed_at = Some(arrival.head.rev.clone());
                 }
                 outcome.advance = Some(advance);
+                self.written.retain(|_, rev| *rev > arrival.head.rev);
                 self.head = Some(arrival.head);
                 self.commit = Some(arrival.commit);
                 self.entries = arrival.entries;

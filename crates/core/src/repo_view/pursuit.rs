@@ -11,6 +11,7 @@ use sheaf_repo::{
     cid::Cid,
     commit::Commit,
     mst::{self, BlockSource, KeyRange, Walk},
+    tid::Tid,
 };
 
 use super::{Head, Trouble};
@@ -53,8 +54,20 @@ pub(super) struct Known<'a> {
     /// Whether `entries` is everything in the ranges at `head`.
     pub(super) complete: bool,
     pub(super) entries: &'a BTreeMap<String, Cid>,
+    /// What was written since.
+    pub(super) written: &'a Written,
     pub(super) nodes: &'a Blocks,
     pub(super) ranges: &'a [KeyRange],
+}
+
+/// Paths that this device wrote to, with the revision at which the repo was then.
+pub(super) type Written = BTreeMap<String, Tid>;
+
+impl Known<'_> {
+    /// Whether this is what stood there at the head that is known, and nothing was written there between that and `rev`.
+    fn has(&self, path: &str, cid: &Cid, rev: &Tid) -> bool {
+        self.entries.get(path) == Some(cid) && self.written.get(path).is_none_or(|written| written > rev)
+    }
 }
 
 #[derive(Debug)]
@@ -228,7 +241,7 @@ impl Pursuit {
 
     fn walk(&mut self, commit_cid: Cid, commit: &Commit, known: &Known<'_>) -> Step {
         let head = Head { commit: commit_cid, rev: commit.rev().clone(), data: *commit.data() };
-        if known.complete && known.head.is_some_and(|h| h.data == head.data) {
+        if known.complete && known.written.is_empty() && known.head.is_some_and(|h| h.data == head.data) {
             // The same tree under a newer signature: nothing to walk.
             return Step::Arrived(Box::new(Arrival {
                 head,
@@ -248,7 +261,7 @@ impl Pursuit {
             return Step::Failed(Trouble::Invalid("it holds more records than any honest document".into()));
         }
         let changed: Vec<(&String, &Cid)> =
-            found.iter().filter(|(path, cid)| known.entries.get(*path) != Some(cid)).collect();
+            found.iter().filter(|(path, cid)| !known.has(path, cid, &head.rev)).collect();
         let missing: BTreeSet<Cid> =
             changed.iter().filter(|(_, cid)| source.get(cid).is_none()).map(|(_, cid)| *(*cid)).collect();
         if !missing.is_empty() {
