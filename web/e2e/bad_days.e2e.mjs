@@ -75,7 +75,7 @@ describe("bad days", () => {
     assert.equal(await reader.text.count(), 0);
     await reader.page.goto("about:blank");
     await reader.open(`${world.demo.app}#/d/did:plc:cut`);
-    assert.match(await reader.page.getByRole("alert").textContent(), /does not lead to a document/);
+    assert.match(await reader.page.getByRole("alert").textContent(), /no link to a document/);
     await reader.context.close();
   });
 

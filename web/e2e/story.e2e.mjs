@@ -37,7 +37,9 @@ describe("two people write one document", () => {
     await alice.button("Share").click();
     await alice.button("Copy link").click();
     await alice.page.getByText("Link copied.").waitFor();
-    assert.equal(await alice.page.evaluate(() => navigator.clipboard.readText()), link);
+    const copied = await alice.page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(copied, `${link}?via=${alice.account("bob.test").did}`, "it also says who else has the document");
+    link = copied;
     await alice.page.keyboard.press("Escape");
   });
 

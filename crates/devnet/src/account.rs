@@ -14,7 +14,7 @@ use crate::state::SavedAccount;
 pub struct Account {
     /// Its handle, such as `alice.test`.
     pub handle: String,
-    /// Its `did:plc`.
+    /// Its DID.
     pub did: String,
     /// What it signs in with: random, and the account's own.
     pub password: String,
@@ -34,7 +34,9 @@ impl Account {
     /// # Errors
     /// When the PDS is stopped or refuses, for instance because the account was deleted.
     pub async fn sign_in(&self) -> Result<Session> {
-        let body = json!({ "identifier": self.did, "password": self.password });
+        // The reference server looks for DIDs in lower case alone, which a did:web with a port is not.
+        let identifier = if self.did.starts_with("did:web:") { &self.handle } else { &self.did };
+        let body = json!({ "identifier": identifier, "password": self.password });
         let path = "/xrpc/com.atproto.server.createSession";
         let answer = http::json(Method::POST, self.port, path, None, Some(&body)).await?;
         let token = answer["accessJwt"].as_str().context("the PDS signed in without an access token")?;

@@ -15,9 +15,8 @@
 //! ```
 //! use sheaf_web::shown::Splice;
 //!
-//! let splice: Splice = serde_json::from_str(r#"{ "at": 0, "delete": 0, "insert": "typed" }"#)?;
-//! assert_eq!(sheaf_core::text::Splice::from(splice), sheaf_core::text::Splice::insert(0, "typed"));
-//! # Ok::<(), serde_json::Error>(())
+//! let typed = Splice { at: 0, delete: 0, insert: "typed".into() };
+//! assert_eq!(sheaf_core::text::Splice::from(typed), sheaf_core::text::Splice::insert(0, "typed"));
 //! ```
 
 pub mod sentence;

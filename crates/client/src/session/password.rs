@@ -62,7 +62,9 @@ impl Password {
     ) -> Result<Rc<Self>, SignInError> {
         let http = Http::new();
         let account = Directory::new(config.clone(), http.clone()).find_account(identifier).await?;
-        let body = serde_json::json!({ "identifier": account.did.as_str(), "password": password });
+        // The reference server looks for DIDs in lower case alone, which a did:web with a port is not.
+        let identifier = account.handle.as_ref().map_or(account.did.as_str(), |handle| handle.as_str());
+        let body = serde_json::json!({ "identifier": identifier, "password": password });
         let request =
             Request::post_json(xrpc::url(&account.pds, "com.atproto.server.createSession", []), &body);
         let pds = account.pds;
