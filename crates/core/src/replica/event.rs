@@ -13,6 +13,14 @@ use crate::text::{Splice, Utf16Offset};
 pub enum Event {
     /// The person changed the text; offsets are into the text as [`super::Replica::text`] has it now.
     Edit(Vec<Splice>),
+    /// The same by a view that may offer it again, because it was never told what became of it: the mark is stored with the
+    /// change, in one batch, so that it is never taken in twice. See [`super::Replica::mark_of`].
+    EditOnce {
+        /// The changes.
+        splices: Vec<Splice>,
+        /// Which change of which view they are.
+        mark: Mark,
+    },
     /// Take back the person's own last change, whatever others wrote since.
     Undo,
     /// Bring back what was last undone.
@@ -83,6 +91,15 @@ pub enum Event {
     },
     /// The deadline passed.
     Tick,
+}
+
+/// One change of a view, by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The view: a name nobody else has, without `/`.
+    pub view: String,
+    /// Its changes count upwards.
+    pub number: u32,
 }
 
 /// Who an account is, as the directory and the account's own handle agree.

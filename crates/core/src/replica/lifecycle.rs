@@ -8,8 +8,9 @@ use sheaf_repo::{
 };
 
 use super::{
-    Effect, Presence, Replica, ReplicaConfig, StoreOp,
+    Effect, Mark, Presence, Replica, ReplicaConfig, StoreOp,
     evidence::{Evidence, Limits},
+    marks::Marks,
     snapshot::Carrying,
     store_keys,
     storing::{Matter, Storing},
@@ -99,6 +100,7 @@ impl Replica {
             outbox: Outbox::new(config.replica.clone(), config.seed),
             budget: WriteBudget::new(config.replica.clone()),
             storing: Storing::default(),
+            marks: Marks::default(),
             selection: None,
             online: true,
             doorbell: None,
@@ -147,6 +149,7 @@ impl Replica {
                 Some(store_keys::Key::Own { replica, suffix }) => {
                     own.entry(replica.to_owned()).or_default().push((suffix.to_owned(), value));
                 }
+                Some(store_keys::Key::Mark(view)) => self.marks.restore(view, &value),
                 None => tracing::warn!(key, "an unknown key in the store is left alone"),
             }
         }
@@ -235,7 +238,7 @@ impl Replica {
 
     // --- the person ---
 
-    pub(super) fn edit(&mut self, now: Timestamp, splices: &[Splice]) {
+    pub(super) fn edit(&mut self, now: Timestamp, splices: &[Splice], mark: Option<Mark>) {
         if !self.can_edit() {
             tracing::debug!("an edit by somebody who may not write is not taken");
             self.take_back(splices);
@@ -243,15 +246,26 @@ impl Replica {
         }
         // A paste may be larger than a record: it becomes several edits that land one after another.
         let pieces: Vec<Splice> = splices.iter().flat_map(split).collect();
+        let mut kept = Kept::default();
+        let mut refused = None;
         for (n, piece) in pieces.iter().enumerate() {
             match self.document.edit(now, std::slice::from_ref(piece)) {
-                Ok(change) => self.keep(now, change),
+                Ok(change) => self.log(now, &change, &mut kept),
                 Err(why) => {
                     tracing::warn!(%why, "an edit is not taken");
-                    self.take_back(&pieces[n..]);
-                    return;
+                    refused = Some(n);
+                    break;
                 }
             }
+        }
+        if let Some(mark) = mark
+            && kept.entries > 0
+        {
+            kept.ops.extend(self.marks.set(&self.config.document, mark));
+        }
+        self.keep(now, kept);
+        if let Some(n) = refused {
+            self.take_back(&pieces[n..]);
         }
     }
 
@@ -274,7 +288,9 @@ impl Replica {
         }
         if let Some(change) = self.document.undo() {
             self.show(change.splices.clone());
-            self.keep(now, change);
+            let mut kept = Kept::default();
+            self.log(now, &change, &mut kept);
+            self.keep(now, kept);
         }
     }
 
@@ -284,23 +300,29 @@ impl Replica {
         }
         if let Some(change) = self.document.redo() {
             self.show(change.splices.clone());
-            self.keep(now, change);
+            let mut kept = Kept::default();
+            self.log(now, &change, &mut kept);
+            self.keep(now, kept);
         }
     }
 
-    /// An own change is durable first, then everything else.
-    fn keep(&mut self, now: Timestamp, change: LocalChange) {
-        let replica = self.config.replica.clone();
-        let mut ops = Vec::new();
-        let mut entries = 0;
+    /// Writes an own change into this replica's log.
+    fn log(&mut self, now: Timestamp, change: &LocalChange, kept: &mut Kept) {
+        let Replica { config, outbox, .. } = self;
         for piece in change.updates.iter().flat_map(|update| update.split(segment::MAX_UPDATE)) {
-            for (suffix, value) in self.outbox.append(now, piece.bytes()) {
-                ops.push(store_op(store_keys::own(&self.config.document, &replica, &suffix), value));
+            for (suffix, value) in outbox.append(now, piece.bytes()) {
+                kept.ops.push(store_op(store_keys::own(&config.document, &config.replica, &suffix), value));
             }
-            entries += 1;
+            kept.entries += 1;
         }
+    }
+
+    /// An own change is durable first, then everything else. All of it at once: of a change that may be offered again, a
+    /// part must never be there alone.
+    fn keep(&mut self, now: Timestamp, kept: Kept) {
         self.own.edited(now);
-        self.persist(ops, Matter { edits: BTreeMap::from([(replica, entries)]), intent: None });
+        let edits = BTreeMap::from([(self.config.replica.clone(), kept.entries)]);
+        self.persist(kept.ops, Matter { edits, intent: None });
     }
 
     pub(super) fn select(&mut self, now: Timestamp, anchor: Utf16Offset, head: Utf16Offset) {
@@ -403,6 +425,13 @@ impl Replica {
             self.take_outcome(now, &did, outcome.unwrap_or_default());
         }
     }
+}
+
+/// What is to be stored of an own change.
+#[derive(Debug, Default)]
+struct Kept {
+    ops: Vec<StoreOp>,
+    entries: u64,
 }
 
 pub(super) fn store_op(key: String, value: Option<Vec<u8>>) -> StoreOp {

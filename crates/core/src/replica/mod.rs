@@ -22,6 +22,7 @@ mod fold;
 mod history;
 mod left_behind;
 mod lifecycle;
+mod marks;
 mod people;
 mod publish;
 mod put_back;
@@ -44,8 +45,8 @@ pub use self::{
         Write, WriteAction, WriteId,
     },
     event::{
-        Doorbell, DoorbellKind, Event, FetchFailure, Identity, RateLimits, ResolveFailure, WriteFailure,
-        WriteReceipt,
+        Doorbell, DoorbellKind, Event, FetchFailure, Identity, Mark, RateLimits, ResolveFailure,
+        WriteFailure, WriteReceipt,
     },
     left_behind::{LeftBehind, Leftover},
     status::{CaretAt, EditorStatus, Person, Presence, Role, Stalled, Status},
@@ -53,6 +54,7 @@ pub use self::{
 use self::{
     evidence::{Evidence, Limits},
     fold::FoldPlan,
+    marks::Marks,
     snapshot::Carrying,
     storing::Storing,
 };
@@ -117,6 +119,8 @@ pub struct Replica {
     budget: WriteBudget,
     /// Changes on their way to the store, and those that wait for them.
     storing: Storing,
+    /// Which changes of which views are in the text.
+    marks: Marks,
     /// Where the person's selection began and where the caret is.
     selection: Option<(Sticky, Sticky)>,
     online: bool,
@@ -157,7 +161,8 @@ impl Replica {
         self.latest = now;
         self.budget.settle(now);
         match event {
-            Event::Edit(splices) => self.edit(now, &splices),
+            Event::Edit(splices) => self.edit(now, &splices, None),
+            Event::EditOnce { splices, mark } => self.edit(now, &splices, Some(mark)),
             Event::Undo => self.undo(now),
             Event::Redo => self.redo(now),
             Event::Select { anchor, head } => self.select(now, anchor, head),
@@ -259,6 +264,16 @@ impl Replica {
     /// Whether there is an undone edit to bring back.
     pub fn can_redo(&self) -> bool {
         self.document.can_redo()
+    }
+
+    /// How many own edits were made since this was opened, and how many of them are durable: always the first ones.
+    pub fn edits(&self) -> (u64, u64) {
+        self.storing.edits_so_far()
+    }
+
+    /// The last change of this view that is in the text, by its number.
+    pub fn mark_of(&self, view: &str) -> Option<u32> {
+        self.marks.number(view)
     }
 
     /// What is open and who opens it.

@@ -8,6 +8,7 @@
 //! doc/{document}/proof/{did}                  the head's commit and the tree's nodes that prove those entries, as a CAR
 //! doc/{document}/segment/{did}/{rkey}/{cid}   a verified segment record, byte for byte: the evidence for the text
 //! doc/{document}/replica/{replica}/…          one replica's own unpublished and active entries
+//! doc/{document}/mark/{view}                  the last change of a view that is in the text: it is not taken in twice
 //! account/{did}/budget/{replica}              what this replica has spent of the account's write quota
 //! ```
 
@@ -60,6 +61,10 @@ pub(crate) fn own(document: &DocumentUri, replica: &ReplicaId, suffix: &str) -> 
     format!("doc/{document}/replica/{replica}/{suffix}")
 }
 
+pub(crate) fn mark(document: &DocumentUri, view: &str) -> String {
+    format!("doc/{document}/mark/{view}")
+}
+
 /// What a key under the document's prefix says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
@@ -70,6 +75,7 @@ pub(crate) enum Key<'a> {
     Proof(&'a str),
     Segment { did: &'a str, rkey: &'a str, cid: &'a str },
     Own { replica: &'a str, suffix: &'a str },
+    Mark(&'a str),
 }
 
 /// Reads the part of a key after the document's prefix.
@@ -89,6 +95,7 @@ pub(crate) fn parse(rest: &str) -> Option<Key<'_>> {
             Some(Key::Segment { did: parts.next()?, rkey: parts.next()?, cid: parts.next()? })
         }
         "replica" => rest.split_once('/').map(|(replica, suffix)| Key::Own { replica, suffix }),
+        "mark" => Some(Key::Mark(rest)),
         _ => None,
     }
 }
@@ -119,6 +126,7 @@ mod tests {
             parse("segment/did:web:bob.example/3jz:r1:00000000/bafy"),
             Some(Key::Segment { did: "did:web:bob.example", rkey: "3jz:r1:00000000", cid: "bafy" })
         );
+        assert_eq!(parse(&rest(mark(&document, "tab 1"))), Some(Key::Mark("tab 1")));
         assert_eq!(parse("something else"), None);
     }
 }

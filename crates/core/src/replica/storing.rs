@@ -30,6 +30,8 @@ pub(super) struct Storing {
     /// What has come since.
     next: Changes,
     retry_at: Option<Timestamp>,
+    /// How many edits came so far.
+    edits: u64,
     trouble: Option<String>,
 }
 
@@ -54,6 +56,11 @@ impl Storing {
     pub(super) fn edits(&self) -> u64 {
         let both = [&self.first, &self.next];
         both.iter().flat_map(|changes| changes.matter.edits.values()).sum()
+    }
+
+    /// How many edits came so far, and how many of them are durable.
+    pub(super) fn edits_so_far(&self) -> (u64, u64) {
+        (self.edits, self.edits - self.edits())
     }
 
     /// Whether everything is durable.
@@ -89,6 +96,7 @@ impl Replica {
         if ops.is_empty() {
             return;
         }
+        self.storing.edits += matter.edits.values().sum::<u64>();
         self.storing.next.add(Changes { ops, matter });
         if self.storing.under_way.is_none() && self.storing.retry_at.is_none() {
             self.offer_batch();
@@ -107,6 +115,7 @@ impl Replica {
         }
         self.storing.under_way = None;
         let Changes { matter, .. } = std::mem::take(&mut self.storing.first);
+        let had_edits = !matter.edits.is_empty();
         for (replica, count) in matter.edits {
             self.outbox.durable(&replica, count);
         }
@@ -117,7 +126,7 @@ impl Replica {
         if !self.storing.next.ops.is_empty() {
             self.offer_batch();
         }
-        if was_in_trouble || self.storing.under_way.is_none() {
+        if was_in_trouble || had_edits || self.storing.under_way.is_none() {
             self.refresh();
         }
     }

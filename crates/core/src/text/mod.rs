@@ -1,8 +1,13 @@
 //! Text and its changes, counted in UTF-16 code units: the browser's unit, and that of Yjs.
 
+pub mod change;
+mod difference;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use difference::differences;
 
 /// A place in a text, in UTF-16 code units from its beginning. `😀` takes two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
