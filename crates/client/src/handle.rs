@@ -7,7 +7,7 @@ use sheaf_core::{
     document_link::DocumentLink,
     document_uri::DocumentUri,
     history::History,
-    replica::{Audit, Event, Person, Role, Status, StoreOp, ToArchive},
+    replica::{Audit, Event, Mark, Person, Role, Status, StoreOp, ToArchive},
     text::{Splice, Utf16Offset, apply_splices},
 };
 use sheaf_repo::did::Did;
@@ -100,6 +100,11 @@ impl DocumentHandle {
             self.open().keep(vec![StoreOp::Put { key: notes::key(self.uri(), name), value: note }]);
         }
         is_taken
+    }
+
+    /// [`edit`](Self::edit) by a view that may offer the same change again: see [`Mark`].
+    pub fn edit_once(&self, splices: Vec<Splice>, mark: Mark) {
+        self.open().happen(Event::EditOnce { splices, mark });
     }
 
     /// Takes back the person's own last change; shown through [`Change::Show`] before this returns.
@@ -195,6 +200,21 @@ impl DocumentHandle {
     /// Who may write, the owner first.
     pub fn editors(&self) -> Vec<Did> {
         self.open().replica.borrow().editors()
+    }
+
+    /// How many own edits were made since the document was opened, and how many of them are durable: always the first ones.
+    pub fn edits(&self) -> (u64, u64) {
+        self.open().replica.borrow().edits()
+    }
+
+    /// Whether everything is durable on this device.
+    pub fn is_stored(&self) -> bool {
+        self.open().replica.borrow().is_stored()
+    }
+
+    /// The last change of this view that is in the text, by its number.
+    pub fn mark_of(&self, view: &str) -> Option<u32> {
+        self.open().replica.borrow().mark_of(view)
     }
 
     /// Whether there is an own edit to take back.

@@ -12,14 +12,20 @@ use web_sys::{
 };
 
 use super::{Entry, Store, StoreError};
-use crate::platform::LocalFuture;
+use crate::platform::{self, LocalFuture};
 
 const VERSION: u32 = 1;
 const TABLE: &str = "kept";
+/// Who writes here now.
+const CLAIM: &str = "claim";
 
 /// A store in the browser. Writes ask for `durability: "strict"`: they are flushed to disk before they count.
 #[derive(Clone)]
-pub struct IndexedDb(Rc<IdbDatabase>);
+pub struct IndexedDb {
+    database: Rc<IdbDatabase>,
+    /// Writes count only while this is what is written under [`CLAIM`].
+    claim: Option<[u8; 16]>,
+}
 
 impl IndexedDb {
     /// Opens the database of this name, making it if it is not there.
@@ -54,11 +60,40 @@ impl IndexedDb {
             move || database.close()
         });
         database.set_onversionchange(Some(close.into_js_value().unchecked_ref()));
-        Ok(Self(Rc::new(database)))
+        Ok(Self { database: Rc::new(database), claim: None })
+    }
+
+    /// The same store for one who is to be the only one that writes to it: whoever claimed it before is refused from now on,
+    /// in the middle of a write even. Web Locks alone would not do: a lock can be taken from a holder that does not know it yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn claim(self) -> Result<Self, StoreError> {
+        let claim = platform::random_bytes();
+        let unclaimed = Self { claim: None, ..self };
+        unclaimed.write_batch(vec![StoreOp::Put { key: CLAIM.into(), value: claim.into() }]).await?;
+        Ok(Self { claim: Some(claim), ..unclaimed })
+    }
+
+    /// Within a transaction that is to write: whether it may.
+    async fn may_write(
+        &self,
+        transaction: &IdbTransaction,
+        table: &IdbObjectStore,
+    ) -> Result<(), StoreError> {
+        let Some(claim) = &self.claim else { return Ok(()) };
+        let request = table.get(&JsValue::from_str(CLAIM)).map_err(|e| describe(&e))?;
+        let found = finished(&request).await?;
+        if !found.is_undefined() && Uint8Array::new(&found).to_vec() == claim {
+            return Ok(());
+        }
+        // Should it have ended already, it has written nothing.
+        let _ = transaction.abort();
+        Err(StoreError::TakenOver)
     }
 
     fn reading(&self) -> Result<IdbObjectStore, StoreError> {
-        let transaction = self.0.transaction_with_str(TABLE).map_err(|e| describe(&e))?;
+        let transaction = self.database.transaction_with_str(TABLE).map_err(|e| describe(&e))?;
         transaction.object_store(TABLE).map_err(|e| describe(&e))
     }
 
@@ -66,8 +101,9 @@ impl IndexedDb {
         let begin = || -> Result<_, JsValue> {
             let options = Object::new();
             Reflect::set(&options, &"durability".into(), &"strict".into())?;
-            let transaction: Function = Reflect::get(&self.0, &"transaction".into())?.dyn_into()?;
-            let transaction = transaction.call3(&self.0, &TABLE.into(), &"readwrite".into(), &options)?;
+            let transaction: Function = Reflect::get(&self.database, &"transaction".into())?.dyn_into()?;
+            let transaction =
+                transaction.call3(&self.database, &TABLE.into(), &"readwrite".into(), &options)?;
             let transaction: IdbTransaction = transaction.unchecked_into();
             let table = transaction.object_store(TABLE)?;
             Ok((transaction, table))
@@ -97,6 +133,7 @@ impl IndexedDb {
         }
         let (transaction, table) = self.writing()?;
         let done = completed(&transaction);
+        self.may_write(&transaction, &table).await?;
         for op in ops {
             match op {
                 StoreOp::Put { key, value } => table
@@ -132,6 +169,7 @@ impl Store for IndexedDb {
             let range = range(prefix)?;
             let (transaction, table) = self.writing()?;
             let done = completed(&transaction);
+            self.may_write(&transaction, &table).await?;
             table.delete(&range).map_err(|e| describe(&e))?;
             done.await
         })
@@ -167,10 +205,14 @@ async fn finished(request: &IdbRequest) -> Result<JsValue, StoreError> {
     });
     request.set_onsuccess(Some(succeeded.as_ref().unchecked_ref()));
     request.set_onerror(Some(failed.as_ref().unchecked_ref()));
-    let result = receiver.await.unwrap_or(Err(cancelled()));
-    request.set_onsuccess(None);
-    request.set_onerror(None);
-    result?;
+    let _listening = Listening {
+        stop: || {
+            request.set_onsuccess(None);
+            request.set_onerror(None);
+        },
+        _closures: [succeeded, failed],
+    };
+    receiver.await.unwrap_or(Err(cancelled()))?;
     request.result().map_err(|e| describe(&e))
 }
 
@@ -189,12 +231,28 @@ fn completed(transaction: &IdbTransaction) -> impl Future<Output = Result<(), St
     transaction.set_oncomplete(Some(complete.as_ref().unchecked_ref()));
     transaction.set_onabort(Some(aborted.as_ref().unchecked_ref()));
     let transaction = transaction.clone();
+    let listening = Listening {
+        stop: move || {
+            transaction.set_oncomplete(None);
+            transaction.set_onabort(None);
+        },
+        _closures: [complete, aborted],
+    };
     async move {
-        let result = receiver.await.unwrap_or(Err(cancelled()));
-        transaction.set_oncomplete(None);
-        transaction.set_onabort(None);
-        drop((complete, aborted));
-        result
+        let _listening = listening;
+        receiver.await.unwrap_or(Err(cancelled()))
+    }
+}
+
+/// Handlers that the browser may call. They are taken away before they are gone, whoever gives up waiting for them.
+struct Listening<F: Fn()> {
+    stop: F,
+    _closures: [Closure<dyn FnMut()>; 2],
+}
+
+impl<F: Fn()> Drop for Listening<F> {
+    fn drop(&mut self) {
+        (self.stop)();
     }
 }
 

@@ -64,6 +64,9 @@ pub enum StoreError {
     /// Made by a newer version than this one.
     #[error("the store on this device was made by a newer Sheaf; update this one")]
     TooNew,
+    /// Somebody else is the only one to write to it now.
+    #[error("another tab of Sheaf has taken over")]
+    TakenOver,
     /// Anything else.
     #[error("the store on this device does not work ({0})")]
     Failed(String),
