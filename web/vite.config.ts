@@ -38,6 +38,7 @@ function policy(mode: string): Plugin {
 export default defineConfig(({ mode }) => ({
   base: "./",
   plugins: [svelte(), policy(mode)],
+  worker: { format: "es" },
   build: {
     target: "es2023",
     assetsInlineLimit: 0,

@@ -1,8 +1,8 @@
-import { engine } from "./engine";
+import { configuration, remember } from "./engine/configuration";
+import { Engine } from "./engine/engine";
 import type { OAuth } from "./oauth";
 import { closeAll } from "./open_document.svelte";
 import { HOME, place, signInFor } from "./routes.svelte";
-import type { Sheaf } from "./wasm/sheaf_web";
 import { RELOAD, sentence } from "./words";
 
 /** Who is signed in. Kept by name only; the keys and tokens are the OAuth client's. */
@@ -22,10 +22,13 @@ class CurrentAccount {
   problem = $state("");
   /** The account changes: documents close, and none opens until that is done. */
   leaving = $state(false);
-  /** Whether the engine knows who is signed in; documents open after that. */
-  ready: Promise<Sheaf>;
+  /** The engine of whoever is signed in, or of nobody. */
+  ready = $state.raw() as Promise<Engine>;
 
   private oauth: Promise<OAuth> | undefined;
+  /** `fetch` with the session's proof, once it was needed. */
+  private authed: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  private readonly configuration = configuration();
 
   constructor() {
     this.ready = this.start();
@@ -42,9 +45,9 @@ class CurrentAccount {
   /** Leaves for the account's own sign-in page. */
   async signIn(handle: string, then: string): Promise<void> {
     this.problem = "";
-    const sheaf = await engine();
-    const account = await sheaf.findAccount(handle);
-    const oauth = await this.client(sheaf);
+    const engine = await this.ready;
+    const account = await engine.ask("findAccount", handle);
+    const oauth = await this.client(engine);
     const address = await oauth.begin(account, then);
     await closeAll();
     location.assign(address);
@@ -54,31 +57,35 @@ class CurrentAccount {
 
   /** How many changes on this device would wait there until the account signs in again. */
   async waiting(): Promise<number> {
-    const documents = await (await this.ready).documents();
+    const documents = await (await this.ready).ask("documents");
     return documents.reduce((sum, document) => sum + document.waiting, 0);
   }
 
   async signOut(): Promise<void> {
     const did = this.who?.did;
-    const sheaf = await this.ready;
+    const engine = await this.ready;
     place.go(HOME);
     this.leaving = true;
     await closeAll();
     localStorage.removeItem(KEPT);
     this.who = undefined;
+    engine.end();
+    // It asks the engine about handles.
+    this.oauth = this.authed = undefined;
+    this.ready = this.begin();
     try {
-      await sheaf.signedOut();
+      const nobodys = await this.ready;
+      if (did) void this.revoke(nobodys, did);
     } catch (error) {
       this.problem = sentence(error);
     } finally {
       this.leaving = false;
-      if (did) void this.revoke(sheaf, did);
     }
   }
 
-  private async revoke(sheaf: Sheaf, did: string): Promise<void> {
+  private async revoke(engine: Engine, did: string): Promise<void> {
     try {
-      await (await this.client(sheaf)).signOut(did);
+      await (await this.client(engine)).signOut(did);
     } catch {
       // The server cannot be told now; the session is gone from this device all the same.
     }
@@ -90,8 +97,9 @@ class CurrentAccount {
     if (now && now.did === this.who?.did) {
       if (now.since === this.who.since) return;
       this.who = now;
-      // The same account with a new session: what waits in open documents goes out.
-      await this.introduce(await this.ready, now);
+      // The same account with a new session: what waits in open documents goes out, whichever tab leads.
+      this.authed = undefined;
+      await (await this.ready).ask("signedInAgain", now);
     } else if (now || this.who) {
       this.leaving = true;
       await closeAll();
@@ -99,22 +107,42 @@ class CurrentAccount {
     }
   }
 
-  private async start(): Promise<Sheaf> {
+  private async start(): Promise<Engine> {
     const callback = callbackParams();
-    const sheaf = await engine();
-    if (callback) await this.arrive(sheaf, callback);
-    else this.who = kept();
-    if (this.who) await this.introduce(sheaf, this.who);
-    return sheaf;
+    if (callback) {
+      const nobodys = await this.begin();
+      await this.arrive(nobodys, callback);
+      if (!this.who) return nobodys;
+      nobodys.end();
+      this.oauth = undefined;
+    } else {
+      this.who = kept();
+    }
+    return this.begin();
+  }
+
+  /** An engine for whoever is signed in, or for nobody. */
+  private async begin(): Promise<Engine> {
+    const config = await this.configuration;
+    const who = this.who && { did: this.who.did, pds: this.who.pds, ...(this.who.handle ? { handle: this.who.handle } : {}) };
+    const engine: Engine = new Engine(config, who, async (url, init) => {
+      // The OAuth client is loaded when the engine first writes: opening a document never waits for it.
+      if (!who) throw new TypeError("nobody is signed in");
+      this.authed ??= (await this.client(engine)).fetchFor(who.did, who.pds);
+      return this.authed(url, init);
+    });
+    await engine.ready;
+    if (config !== undefined) remember(config);
+    return engine;
   }
 
   /** Back from the account's sign-in page. */
-  private async arrive(sheaf: Sheaf, params: URLSearchParams): Promise<void> {
+  private async arrive(engine: Engine, params: URLSearchParams): Promise<void> {
     place.go(HOME, "replace");
     try {
-      const oauth = await this.client(sheaf);
+      const oauth = await this.client(engine);
       const { did, pds, then } = await oauth.finish(params);
-      const account = await sheaf.findAccount(did).catch(() => undefined);
+      const account = await engine.ask("findAccount", did).catch(() => undefined);
       this.who = { did, pds, since: Date.now(), ...(account?.handle ? { handle: account.handle } : {}) };
       localStorage.setItem(KEPT, JSON.stringify(this.who));
       if (then) place.go(then, "replace");
@@ -126,27 +154,18 @@ class CurrentAccount {
     }
   }
 
-  private async introduce(sheaf: Sheaf, { did, handle, pds }: SignedIn): Promise<void> {
-    // The OAuth client is loaded when the engine first writes: opening a document never waits for it.
-    let authed: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
-    await sheaf.signedIn(did, handle, pds, async (url, init) => {
-      authed ??= (await this.client(sheaf)).fetchFor(did, pds);
-      return authed(url, init);
-    });
-  }
-
-  private client(sheaf: Sheaf): Promise<OAuth> {
-    this.oauth ??= loadClient(sheaf);
+  private client(engine: Engine): Promise<OAuth> {
+    this.oauth ??= loadClient(engine);
     this.oauth.catch(() => (this.oauth = undefined));
     return this.oauth;
   }
 }
 
-async function loadClient(sheaf: Sheaf): Promise<OAuth> {
+async function loadClient(engine: Engine): Promise<OAuth> {
   const { OAuth } = await import("./oauth").catch((cause: unknown) => {
     throw new Error(RELOAD, { cause });
   });
-  return OAuth.load(sheaf);
+  return OAuth.load(engine);
 }
 
 /** Where a sign-in that failed was to lead; the failure carries it along, where it is known. */

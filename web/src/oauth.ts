@@ -6,7 +6,8 @@ import {
   TokenRevokedError,
   type OAuthSession,
 } from "@atproto/oauth-client-browser";
-import type { Account, Sheaf, SignInSettings } from "./wasm/sheaf_web";
+import type { Engine } from "./engine/engine";
+import type { Account, SignInSettings } from "./wasm/sheaf_web";
 
 // The reference OAuth client is heavy, so this module is loaded only when there is a session or somebody signs in. It
 // keeps its DPoP keys in IndexedDB as CryptoKeys that cannot be exported, and refreshes tokens under a lock shared by all
@@ -16,8 +17,8 @@ import type { Account, Sheaf, SignInSettings } from "./wasm/sheaf_web";
 export class OAuth {
   private constructor(private readonly client: BrowserOAuthClient) {}
 
-  static async load(sheaf: Sheaf): Promise<OAuth> {
-    const settings = sheaf.signInSettings();
+  static async load(engine: Engine): Promise<OAuth> {
+    const settings = await engine.ask("signInSettings");
     const loading = BrowserOAuthClient.load({
       clientId: clientId(settings),
       // In the fragment: neither a static host's log nor a referrer ever sees the code.
@@ -25,7 +26,7 @@ export class OAuth {
       plcDirectoryUrl: settings.plc,
       allowHttp: settings.local,
       // One way to look up handles: the engine's.
-      handleResolver: { resolve: async (handle) => (await sheaf.findAccount(handle)).did as `did:plc:${string}` },
+      handleResolver: { resolve: async (handle) => (await engine.ask("findAccount", handle)).did as `did:plc:${string}` },
     });
     try {
       return new OAuth(await loading);

@@ -1,48 +1,83 @@
 import { AfterPause } from "./after_pause";
+import type { Crossing } from "./editor/crossing";
+import type { Engine, View } from "./engine/engine";
 import { StatusLine } from "./status_line.svelte";
 import { engineState } from "./stopped.svelte";
-import type { DocumentSession, Editor, Person, Status } from "./wasm/sheaf_web";
-import { listing } from "./words";
+import type { Editor, News, Person, Status, Told } from "./wasm/sheaf_web";
+import { RELOAD, SAVING, WAITING, listing } from "./words";
 
 /** Each write of a title is a record: one is written when the typing pauses. */
 const TITLE_PAUSE_MS = 400;
+/** What has not been confirmed for so long is being saved. */
+const SAVING_MS = 1_000;
+/** Leaving a document waits so long for the device's disk; one that takes longer does not work. */
+const LEAVING_MS = 20_000;
 /** Whoever is seen so soon after opening was here before. */
 const WERE_HERE_MS = 3_000;
 
 let opened: OpenDocument[] = [];
 let closing: Promise<void>[] = [];
+let views = 0;
 
-/** An open document as the page shows it: what the engine says, read again whenever it says that something changed. */
-export class OpenDocument {
+/** A document as this tab shows it: its text, and what the engine tells of it. */
+export class OpenDocument implements View {
   title = $state("");
   /** The fragment to pass on. */
   link = $state("");
-  status = $state.raw<Status>() as Status;
+  status = $state.raw<Status | undefined>();
   people = $state.raw<Person[]>([]);
   editors = $state.raw<Editor[]>([]);
   /** Who came or went last, to be read out. */
   arrivals = $state("");
-  readonly line = new StatusLine(() => this.read());
+  readonly line = new StatusLine(() => this.lookAgain());
+  /** Names this view to every engine. */
+  readonly name: string;
+  readonly text: Crossing;
 
   private closed = false;
   private listeners: (() => void)[] = [];
-  private readonly openedAt = performance.now();
+  private openedAt = performance.now();
   private draft = "";
-  private readonly renaming = new AfterPause(() => {
-    if (this.draft !== this.session.title()) this.session.setTitle(this.draft);
-    this.read();
-  }, TITLE_PAUSE_MS);
+  /** Titles that the engine has not said to be safe. */
+  private titles = 0;
+  private pendingSince: number | undefined;
+  private settled: (() => void)[] = [];
+  private readonly renaming = new AfterPause(() => void this.setTitle(this.draft), TITLE_PAUSE_MS);
 
-  constructor(readonly session: DocumentSession) {
+  private constructor(
+    private readonly engine: Engine,
+    private readonly address: string,
+    makeText: typeof Crossing,
+    private readonly begun: (error?: Error) => void,
+  ) {
+    views += 1;
+    this.name = `${engine.tab} ${views}`;
+    const { name } = this;
+    this.text = new makeText({
+      change: (...given) => engine.tell("change", name, ...given),
+      undo: (number) => engine.tell("undo", name, number),
+      redo: (number) => engine.tell("redo", name, number),
+      select: (...given) => engine.tell("select", name, ...given),
+      attach: () => this.attach(),
+    });
     opened.push(this);
-    this.hidden(document.hidden);
-    this.read();
-    session.onChange(() => {
-      const before = this.people;
-      this.read();
-      const early = performance.now() - this.openedAt < WERE_HERE_MS;
-      this.arrivals = (early ? "" : comings(before, this.people)) || this.arrivals;
-      for (const listener of this.listeners) listener();
+    engine.add(this);
+  }
+
+  /** Opens the document that a fragment leads to; it is there once the engine has told of it. */
+  static async open(engine: Engine, link: string): Promise<OpenDocument> {
+    const text = import("./editor/crossing").catch((cause: unknown) => {
+      throw new Error(RELOAD, { cause });
+    });
+    const [{ Crossing }] = await Promise.all([text, engine.ready]);
+    return new Promise((resolve, reject) => {
+      const document: OpenDocument = new OpenDocument(engine, link, Crossing, (error) => {
+        if (error === undefined) resolve(document);
+        else {
+          document.forget();
+          reject(error);
+        }
+      });
     });
   }
 
@@ -51,6 +86,62 @@ export class OpenDocument {
     this.listeners.push(listener);
     return () => (this.listeners = this.listeners.filter((other) => other !== listener));
   }
+
+  // --- what the engine says ---
+
+  attach(): void {
+    if (this.closed && !this.text.pending) return;
+    this.text.detach();
+    this.engine.ask("attach", this.name, this.address, document.hidden || this.closed, this.text.goingOn).then(
+      (attached) => {
+        this.text.attach(attached);
+        this.take(attached.news);
+        this.begun();
+      },
+      // Where it was shown already, another engine is on its way; the status says how things are.
+      (error: Error) => this.begun(error),
+    );
+  }
+
+  told(told: Told): void {
+    if (typeof told === "object" && "news" in told) this.take(told.news);
+    else {
+      if (this.text.told(told)) this.tellListeners();
+      this.read();
+    }
+    if (!this.text.pending) for (const done of this.settled.splice(0)) done();
+  }
+
+  look(): void {
+    this.read();
+  }
+
+  /** Whether something here waits for the engine. */
+  get expects(): boolean {
+    return this.text.pending || this.titles > 0;
+  }
+
+  private take(news: News): void {
+    const before = this.people;
+    this.title = news.title;
+    this.link = news.link;
+    this.status = news.status;
+    this.editors = news.editors;
+    if (news.people) {
+      this.people = news.people;
+      this.text.showPeople(news.people);
+    }
+    this.read();
+    const early = performance.now() - this.openedAt < WERE_HERE_MS;
+    this.arrivals = (early ? "" : comings(before, this.people)) || this.arrivals;
+    this.tellListeners();
+  }
+
+  private tellListeners(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  // --- what the person does ---
 
   /** The person changed the text or the title. */
   touched(): void {
@@ -65,69 +156,109 @@ export class OpenDocument {
   }
 
   settleTitle(): void {
-    engineState.guard(() => this.renaming.flush());
+    this.renaming.flush();
   }
 
   hidden(hidden: boolean): void {
     if (this.closed) return;
     this.settleTitle();
-    engineState.guard(() => this.session.hidden(hidden));
+    this.engine.tell("hidden", this.name, hidden);
   }
 
-  addEditor(did: string): void {
-    this.session.addEditor(did);
-    this.read();
+  async addEditor(did: string): Promise<Editor[]> {
+    return (this.editors = await this.engine.ask("addEditor", this.name, did));
   }
 
-  removeEditor(did: string): void {
-    this.session.removeEditor(did);
-    this.read();
+  async removeEditor(did: string): Promise<Editor[]> {
+    return (this.editors = await this.engine.ask("removeEditor", this.name, did));
   }
 
-  /** How much could still be lost. */
-  unsaved(): number {
+  /** Whether something could still be lost. */
+  unsaved(): boolean {
     this.settleTitle();
-    return this.closed || engineState.stopped ? 0 : this.session.status().unsaved;
+    return !engineState.stopped && (this.expects || (!this.closed && (this.status?.unsaved ?? 0) > 0));
   }
 
   close(): void {
     if (this.closed) return;
     this.settleTitle();
     this.closed = true;
-    this.renaming.cancel();
     this.line.stop();
     this.listeners = [];
-    opened = opened.filter((other) => other !== this);
-    if (engineState.stopped) return;
-    const done = this.session.close().catch((cause: unknown) => engineState.stop(cause));
+    if (engineState.stopped) {
+      this.forget();
+      return;
+    }
+    const done = this.leave();
     closing.push(done);
     void done.then(() => (closing = closing.filter((other) => other !== done)));
   }
 
-  private read(): void {
+  /** Once all of it is on the device's disk, whichever engine that takes. */
+  private async leave(): Promise<void> {
+    if (this.text.pending) {
+      await new Promise<void>((resolve) => {
+        this.settled.push(resolve);
+        setTimeout(resolve, LEAVING_MS);
+      });
+    }
+    // Should the engine change places now, the view goes with the old one.
+    await this.engine.ask("detach", this.name).catch(() => {});
+    this.forget();
+  }
+
+  private forget(): void {
+    this.engine.remove(this);
+    opened = opened.filter((other) => other !== this);
+  }
+
+  private async setTitle(title: string): Promise<void> {
+    if (title === this.title) {
+      this.read();
+      return;
+    }
+    this.titles += 1;
+    try {
+      await this.engine.ask("setTitle", this.name, title);
+    } finally {
+      this.titles -= 1;
+      this.read();
+    }
+  }
+
+  private lookAgain(): void {
     if (this.closed) return;
-    engineState.guard(() => {
-      const { session } = this;
-      this.title = session.title();
-      this.link = session.link();
-      this.status = session.status();
-      this.editors = session.editors();
-      this.people = session.people();
-      this.line.show(this.status, this.renaming.asked);
-    });
+    this.engine.tell("look", this.name);
+    this.read();
+  }
+
+  private read(): void {
+    const { status } = this;
+    if (this.closed || !status) return;
+    this.pendingSince = this.expects ? (this.pendingSince ?? performance.now()) : undefined;
+    this.line.show(this.asFarAsKnown(status), this.renaming.asked || this.expects);
+  }
+
+  /** What is so, as far as it can be told here: the engine speaks of what it has been told. */
+  private asFarAsKnown(status: Status): Status {
+    const { pendingSince } = this;
+    if (pendingSince === undefined || status.saving || status.document !== "here") return status;
+    if (this.engine.waiting) return { ...status, sentence: WAITING, tone: "attention", saving: false };
+    const late = performance.now() - pendingSince > SAVING_MS;
+    return late ? { ...status, sentence: SAVING, tone: "working", saving: true } : status;
   }
 }
 
 /** Closes every open document; resolves once everything in them is safe on this device. */
 export async function closeAll(): Promise<void> {
-  for (const document of opened) document.close();
+  for (const document of [...opened]) document.close();
   await Promise.all(closing);
 }
 
 // The browser asks whether to leave while something could still be lost, which normally is never for longer than a moment.
 addEventListener("beforeunload", (event) => {
-  const unsaved = opened.reduce((sum, document) => sum + document.unsaved(), 0);
-  if (unsaved > 0) event.preventDefault();
+  const unsaved = opened.filter((document) => document.unsaved());
+  if (unsaved.length > 0) event.preventDefault();
 });
 
 function comings(before: Person[], after: Person[]): string {

@@ -23,11 +23,3 @@ class Engine {
 }
 
 export const engineState = new Engine();
-
-// WebAssembly ends in an error of this kind and no other, wherever it surfaces. The console has it already.
-addEventListener("error", (event) => {
-  if (event.error instanceof WebAssembly.RuntimeError) engineState.stop();
-});
-addEventListener("unhandledrejection", (event) => {
-  if (event.reason instanceof WebAssembly.RuntimeError) engineState.stop();
-});

@@ -7,13 +7,14 @@ export const STOPPED = "Sheaf has stopped. Copy what you wrote last and reload."
 /** What is said when a part of the app cannot be loaded: its host has a newer one, or is away. */
 export const RELOAD = "A part of Sheaf could not be loaded. Reload the page: there may be a newer Sheaf.";
 
+/** What is said of changes that the engine has not confirmed yet, in its own words for it. */
+export const SAVING = "Saving on this device";
+
+/** What is said while nothing answers: another tab leads and is busy, or none does yet. */
+export const WAITING = "Waiting for Sheaf in another tab: what you write stays here, and is not saved yet";
+
 /** What an error says to a person. Every error the engine makes is a sentence already. */
 export function sentence(error: unknown): string {
-  if (error instanceof WebAssembly.RuntimeError) {
-    // The engine itself has ended: that is for everybody to know.
-    reportError(error);
-    return STOPPED;
-  }
   if (error instanceof Error && error.message) return error.message;
   return "Something went wrong. Reload the page to go on; nothing you wrote is lost.";
 }

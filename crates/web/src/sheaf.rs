@@ -1,43 +1,42 @@
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
-use sheaf_client::{
-    Client, DocumentHandle, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb,
-};
+use sheaf_client::{Client, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb};
 use sheaf_core::document_link::DocumentLink;
 use sheaf_repo::did::Did;
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    document_session::DocumentSession,
+    engine::Engine,
+    open_document::Tell,
     sentence::refusal,
-    shown::{Account, Library, SignInSettings, show},
+    shown::{Account, Attached, Editors, GoingOn, Library, SignInSettings, SignedIn, Splices, show},
 };
 
-/// The engine: one for the page.
+/// The engine of an account, or of nobody's.
 #[wasm_bindgen]
 pub struct Sheaf {
     config: NetworkConfig,
-    client: RefCell<Client>,
-    /// What the browser last said of the network, for clients to come.
-    online: Cell<bool>,
-    /// The document just made, handed over when the page opens it, so that it is not closed and opened in between.
-    fresh: RefCell<Option<DocumentHandle>>,
+    engine: Engine,
+    fetch: js_sys::Function,
 }
 
 #[wasm_bindgen]
 impl Sheaf {
-    /// Starts the engine without an account. `config` is the text of `config.json`, or nothing for the public network.
-    /// `stopped` is called should the engine ever stop by a mistake of its own: whatever is asked of it after that has no
-    /// effect.
+    /// Starts the engine. `config` is the text of `config.json`, or nothing for the public network. What is kept on this
+    /// device is kept apart for each account; from now on no engine that was started before writes to it.
+    ///
+    /// `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with an error named
+    /// `SignInAgain` once the session is over. `tell(view, told)` tells a view something. `stopped` is called should the
+    /// engine ever stop by a mistake of its own: whatever is asked of it after that has no effect.
     ///
     /// # Errors
-    /// The configuration cannot be used, or the browser refuses storage; as a sentence.
+    /// The configuration or the account cannot be used, or the browser refuses storage; as a sentence.
     pub async fn start(
         config: Option<String>,
+        account: Option<Ts<SignedIn>>,
+        #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
+        #[wasm_bindgen(unchecked_param_type = "(view: string, told: Told) => void")] tell: js_sys::Function,
         #[wasm_bindgen(unchecked_param_type = "() => void")] stopped: js_sys::Function,
     ) -> Result<Sheaf, JsError> {
         on_panic(stopped);
@@ -45,8 +44,27 @@ impl Sheaf {
             Some(json) => NetworkConfig::from_json(&json).map_err(refusal)?,
             None => NetworkConfig::default(),
         };
-        let client = client(&config, None).await?;
-        Ok(Sheaf { config, client: RefCell::new(client), online: Cell::new(true), fresh: RefCell::new(None) })
+        let account = match account {
+            Some(account) => Some(session(&account.to_rust().map_err(refusal)?, &fetch)?),
+            None => None,
+        };
+        let database = match &account {
+            Some(account) => format!("sheaf {}", account.did()),
+            None => "sheaf".to_owned(),
+        };
+        let store = IndexedDb::open(&database).await.map_err(refusal)?.claim().await.map_err(refusal)?;
+        let client = Client::new(Parts {
+            config: config.clone(),
+            store: Rc::new(store),
+            locks: Rc::new(WebLocks::new()),
+            account,
+            name: None,
+        });
+        let tell: Tell = Rc::new(move |view, told| {
+            // The page's own failure is the page's: it is on its console already.
+            let _ = tell.call2(&JsValue::NULL, &JsValue::from_str(view), &show(&told).into());
+        });
+        Ok(Sheaf { config, engine: Engine::new(client, tell), fetch })
     }
 
     /// What the page's OAuth client needs to know.
@@ -55,49 +73,24 @@ impl Sheaf {
         show(&SignInSettings::of(&self.config))
     }
 
-    /// Goes on as this account. `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with
-    /// an error named `SignInAgain` once the session is over. What is kept for this account on this device is kept apart
-    /// from every other's.
+    /// The same account has signed in again: open documents go on publishing.
     ///
     /// # Errors
-    /// The DID or address is malformed, or the browser refuses storage; as a sentence.
-    #[wasm_bindgen(js_name = signedIn)]
-    pub async fn signed_in(
-        &self,
-        did: &str,
-        handle: Option<String>,
-        pds: &str,
-        #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
-    ) -> Result<(), JsError> {
-        let did: Did = did.parse().map_err(refusal)?;
-        let session: Rc<dyn session::Authed> =
-            Rc::new(session::Browser::new(did.clone(), handle, pds, fetch).map_err(refusal)?);
-        let same = self.client.borrow().account() == Some(did.clone());
-        if same {
-            self.client.borrow().set_account(session);
-        } else {
-            let client = client(&self.config, Some((did, session))).await?;
-            self.go_on_with(client);
+    /// It is another account, or malformed.
+    #[wasm_bindgen(js_name = signedInAgain)]
+    pub fn signed_in_again(&self, account: Ts<SignedIn>) -> Result<(), JsError> {
+        let session = session(&account.to_rust().map_err(refusal)?, &self.fetch)?;
+        let client = self.engine.client();
+        if client.account().as_ref() != Some(session.did()) {
+            return Err(refusal("another account has signed in"));
         }
-        Ok(())
-    }
-
-    /// Goes on without an account. What is on this device stays, unpublished changes too, for the next time.
-    ///
-    /// # Errors
-    /// The browser refuses storage; as a sentence.
-    #[wasm_bindgen(js_name = signedOut)]
-    pub async fn signed_out(&self) -> Result<(), JsError> {
-        self.fresh.take();
-        let client = client(&self.config, None).await?;
-        self.go_on_with(client);
+        client.set_account(session);
         Ok(())
     }
 
     /// The browser says that the network came or went.
     pub fn online(&self, online: bool) {
-        self.online.set(online);
-        self.client.borrow().online(online);
+        self.engine.client().online(online);
     }
 
     /// Looks an account up by handle or DID.
@@ -106,8 +99,7 @@ impl Sheaf {
     /// A sentence: malformed, unknown, or out of reach.
     #[wasm_bindgen(js_name = findAccount)]
     pub async fn find_account(&self, handle: String) -> Result<Ts<Account>, JsError> {
-        let client = self.client.borrow().clone();
-        let account = client.find_account(&handle).await.map_err(refusal)?;
+        let account = self.engine.client().find_account(&handle).await.map_err(refusal)?;
         Ok(show(&Account {
             did: account.did.to_string(),
             handle: account.handle.map(|handle| handle.to_string()),
@@ -120,8 +112,8 @@ impl Sheaf {
     /// # Errors
     /// The device's storage fails; as a sentence.
     pub async fn documents(&self) -> Result<Ts<Library>, JsError> {
-        let client = self.client.borrow().clone();
-        Ok(show(&Library(client.documents().await.map_err(refusal)?.into_iter().map(Into::into).collect())))
+        let documents = self.engine.client().documents().await.map_err(refusal)?;
+        Ok(show(&Library(documents.into_iter().map(Into::into).collect())))
     }
 
     /// The same after asking the account's repo too.
@@ -130,50 +122,125 @@ impl Sheaf {
     /// The account's server or the device's storage fails; as a sentence.
     #[wasm_bindgen(js_name = refreshDocuments)]
     pub async fn refresh_documents(&self) -> Result<Ts<Library>, JsError> {
-        let client = self.client.borrow().clone();
-        Ok(show(&Library(
-            client.refresh_documents().await.map_err(refusal)?.into_iter().map(Into::into).collect(),
-        )))
+        let documents = self.engine.client().refresh_documents().await.map_err(refusal)?;
+        Ok(show(&Library(documents.into_iter().map(Into::into).collect())))
     }
 
-    /// Makes a document of this account and returns the fragment that leads to it. Needs no network.
+    /// Makes a document of this account and returns the fragment that leads to it, once it is safe on this device. Needs
+    /// no network.
     ///
     /// # Errors
     /// Nobody is signed in, or the device's storage fails; as a sentence.
     pub async fn create(&self, title: String) -> Result<String, JsError> {
-        let client = self.client.borrow().clone();
-        let document = client.create(&title).await.map_err(refusal)?;
-        let link = document.link().fragment();
-        self.fresh.replace(Some(document));
-        Ok(link)
+        self.engine.create(&title).await.map_err(refusal)
     }
 
-    /// Opens the document a fragment leads to, with what this device has; the network follows.
+    /// A view of the document that a fragment leads to begins, with what this device has; the network follows. Or a view
+    /// goes on that was another engine's.
     ///
     /// # Errors
     /// The fragment leads to no document, or the device's storage fails; as a sentence.
-    pub async fn open(&self, fragment: String) -> Result<DocumentSession, JsError> {
+    pub async fn attach(
+        &self,
+        view: String,
+        fragment: String,
+        hidden: bool,
+        going_on: Option<Ts<GoingOn>>,
+    ) -> Result<Ts<Attached>, JsError> {
         let link: DocumentLink = fragment.parse().map_err(refusal)?;
-        let client = self.client.borrow().clone();
-        let fresh = self.fresh.take().filter(|document| *document.uri() == link.document);
-        let document = match fresh {
-            Some(document) => document,
-            None => client.open_link(&link).await.map_err(refusal)?,
-        };
-        Ok(DocumentSession::new(document))
+        let going_on = going_on.map(|going_on| going_on.to_rust()).transpose().map_err(refusal)?;
+        Ok(show(&self.engine.attach(view, &link, hidden, going_on).await.map_err(refusal)?))
+    }
+
+    /// A view is closed; resolves once everything in its document is safe on this device.
+    pub async fn detach(&self, view: String) {
+        self.engine.detach(&view).await;
+    }
+
+    /// A tab is gone with all of its views, whose names begin like this.
+    #[wasm_bindgen(js_name = detachAll)]
+    pub async fn detach_all(&self, prefix: String) {
+        self.engine.detach_all(&prefix).await;
+    }
+
+    /// The person changed the text: the view's change of this number, made when it had seen so many splices of ours. Each
+    /// splice begins where the one before it ended, or later. `anchor` and `head` are the selection after it.
+    ///
+    /// # Errors
+    /// The splices are none.
+    pub fn change(
+        &self,
+        view: &str,
+        number: u32,
+        seen: u32,
+        splices: Ts<Splices>,
+        anchor: u32,
+        head: u32,
+    ) -> Result<(), JsError> {
+        let splices = splices.to_rust().map_err(refusal)?.0;
+        self.engine.change(view, number, seen, splices, Some((anchor, head)));
+        Ok(())
+    }
+
+    /// Takes back the person's own last change.
+    pub fn undo(&self, view: &str, number: u32) {
+        self.engine.step(view, number, true);
+    }
+
+    /// Brings back what was last taken back.
+    pub fn redo(&self, view: &str, number: u32) {
+        self.engine.step(view, number, false);
+    }
+
+    /// The person's caret, or selection, in UTF-16 code units, while no change of the view is on its way.
+    pub fn select(&self, view: &str, seen: u32, anchor: u32, head: u32) {
+        self.engine.select(view, seen, anchor, head);
+    }
+
+    /// The view was hidden, or is seen again.
+    pub fn hidden(&self, view: &str, hidden: bool) {
+        self.engine.hidden(view, hidden);
+    }
+
+    /// The owner renames the document; resolves once that is safe on this device.
+    #[wasm_bindgen(js_name = setTitle)]
+    pub async fn set_title(&self, view: String, title: String) {
+        self.engine.set_title(&view, &title).await;
+    }
+
+    /// Lets an account write. Whether it may is told by who does then: a document has room for so many.
+    ///
+    /// # Errors
+    /// The DID is malformed.
+    #[wasm_bindgen(js_name = addEditor)]
+    pub fn add_editor(&self, view: &str, did: &str) -> Result<Ts<Editors>, JsError> {
+        Ok(show(&Editors(self.engine.add_editor(view, did.parse().map_err(refusal)?))))
+    }
+
+    /// What this account writes from now on is no longer taken in. Returns who may write then.
+    ///
+    /// # Errors
+    /// The DID is malformed.
+    #[wasm_bindgen(js_name = removeEditor)]
+    pub fn remove_editor(&self, view: &str, did: &str) -> Result<Ts<Editors>, JsError> {
+        Ok(show(&Editors(self.engine.remove_editor(view, did.parse().map_err(refusal)?))))
+    }
+
+    /// Tells the view what is new, if anything is.
+    pub fn look(&self, view: &str) {
+        self.engine.look(view);
     }
 }
 
-impl Sheaf {
-    fn go_on_with(&self, client: Client) {
-        client.online(self.online.get());
-        self.client.replace(client);
-    }
+fn session(account: &SignedIn, fetch: &js_sys::Function) -> Result<Rc<dyn session::Authed>, JsError> {
+    let did: Did = account.did.parse().map_err(refusal)?;
+    let session = session::Browser::new(did, account.handle.clone(), &account.pds, fetch.clone());
+    Ok(Rc::new(session.map_err(refusal)?))
 }
 
 /// A panic leaves the engine as it was in the middle of a thought, and WebAssembly cannot unwind: it has ended.
 fn on_panic(stopped: js_sys::Function) {
-    // The hook must be `Send`, which a function of the page's is not; the page has one thread.
+    // The hook must be `Send`, which a function of the page's is not; there is one thread.
     thread_local!(static STOPPED: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) });
     STOPPED.with(|kept| kept.replace(Some(stopped)));
     std::panic::set_hook(Box::new(|info| {
@@ -184,22 +251,4 @@ fn on_panic(stopped: js_sys::Function) {
             let _ = stopped.call0(&JsValue::NULL);
         }
     }));
-}
-
-async fn client(
-    config: &NetworkConfig,
-    account: Option<(Did, Rc<dyn session::Authed>)>,
-) -> Result<Client, JsError> {
-    let database = match &account {
-        Some((did, _)) => format!("sheaf {did}"),
-        None => "sheaf".to_owned(),
-    };
-    let store = Rc::new(IndexedDb::open(&database).await.map_err(refusal)?);
-    Ok(Client::new(Parts {
-        config: config.clone(),
-        store,
-        locks: Rc::new(WebLocks::new()),
-        account: account.map(|(_, session)| session),
-        name: None,
-    }))
 }

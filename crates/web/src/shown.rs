@@ -32,11 +32,108 @@ impl From<text::Splice> for Splice {
     }
 }
 
+/// [`Editor`]s, to cross the border in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(transparent)]
+pub struct Editors(pub Vec<Editor>);
+
 /// A list of [`Splice`]s, to cross the border in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(transparent)]
 pub struct Splices(pub Vec<Splice>);
+
+/// A change that a view sent and was told nothing of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct OnItsWay {
+    /// Its number.
+    pub number: u32,
+    /// What it does to the text that the view was told; each splice begins where the one before it ended, or later.
+    pub splices: Vec<Splice>,
+}
+
+/// What a view goes on from that had another engine before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "camelCase")]
+pub struct GoingOn {
+    /// The text as the view was told it, without its own changes that it was told nothing of.
+    pub text: String,
+    /// Its own change.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub on_its_way: Option<OnItsWay>,
+}
+
+/// What a view begins with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// The whole text, for a view that has none.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub text: Option<String>,
+    /// Whether what was on its way has arrived, and is durable.
+    pub arrived: bool,
+    /// What leads from the view's text (with what has arrived) to the engine's, numbered from 1.
+    pub splices: Vec<Splice>,
+    /// What there is to know beside the text.
+    pub news: News,
+}
+
+/// What there is to know of a document beside its text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "camelCase")]
+pub struct News {
+    /// The title.
+    pub title: String,
+    /// The fragment that leads here, to pass on.
+    pub link: String,
+    /// What is true of it right now.
+    pub status: Status,
+    /// Who may write.
+    pub editors: Vec<Editor>,
+    /// Who is here, in the text as the view was told it; nothing while others are in a text that it was not told yet.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub people: Option<Vec<Person>>,
+    /// Whether there is an own change to take back.
+    pub can_undo: bool,
+    /// Whether there is one to bring back.
+    pub can_redo: bool,
+}
+
+/// What a view is told, in order.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "camelCase")]
+pub enum Told {
+    /// The text changed otherwise than by the view's own change.
+    Text {
+        /// How many splices it has been told with these.
+        number: u32,
+        /// One after another.
+        splices: Vec<Splice>,
+        /// Whether it is what the view asked to be taken back or brought back.
+        own: bool,
+    },
+    /// The view's change of this number is durable, or what it asked for is done.
+    Done(u32),
+    /// Something beside the text changed.
+    News(News),
+    /// When it has seen so many splices, its text must have this length and this sum.
+    Check {
+        /// So many.
+        number: u32,
+        /// In UTF-16 code units.
+        length: u32,
+        /// FNV-1a over them, 32 bits.
+        sum: u32,
+    },
+    /// The view and the engine do not speak of the same text: it has to begin anew.
+    OutOfStep,
+}
 
 /// A caret, or a selection from `anchor` to `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,12 +179,6 @@ impl From<replica::Person> for Person {
     }
 }
 
-/// [`Person`]s, to cross the border in one go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-#[serde(transparent)]
-pub struct People(pub Vec<Person>);
-
 /// Somebody who may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
@@ -104,22 +195,14 @@ pub struct Editor {
     pub trouble: Option<String>,
 }
 
-/// [`Editor`]s, to cross the border in one go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-#[serde(transparent)]
-pub struct Editors(pub Vec<Editor>);
-
-#[cfg(target_arch = "wasm32")]
-impl Editors {
-    pub(crate) fn of(status: &replica::Status) -> Self {
-        let editor = |editor: &replica::EditorStatus| Editor {
+impl From<&replica::EditorStatus> for Editor {
+    fn from(editor: &replica::EditorStatus) -> Self {
+        Self {
             did: editor.did.to_string(),
             name: editor.handle.clone().unwrap_or_else(|| editor.did.to_string()),
             is_owner: editor.is_owner,
             trouble: editor.trouble.as_ref().map(|trouble| crate::sentence::of(&trouble.to_string())),
-        };
-        Self(status.editors.iter().map(editor).collect())
+        }
     }
 }
 
@@ -286,6 +369,19 @@ pub struct Library(pub Vec<KnownDocument>);
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Account {
     /// Its DID.
+    pub did: String,
+    /// Its handle.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub handle: Option<String>,
+    /// Its server's origin.
+    pub pds: String,
+}
+
+/// Who is signed in; the keys and tokens are the page's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct SignedIn {
+    /// The account.
     pub did: String,
     /// Its handle.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]

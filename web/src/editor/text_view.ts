@@ -3,34 +3,32 @@ import { Compartment, EditorState, Prec, type ChangeDesc, type Extension } from 
 import { EditorView, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view";
 import type { OpenDocument } from "../open_document.svelte";
 import { engineState } from "../stopped.svelte";
-import type { DocumentSession } from "../wasm/sheaf_web";
-import { Binding, plainText } from "./binding";
 import { carets, showPeople } from "./carets";
+import type { Crossing } from "./crossing";
 import { OncePerFrame } from "./frames";
 import { markdown } from "./markdown";
 import { STYLE_NONCE } from "./nonce";
+import { plainText } from "./plain_text";
 
 /** The text of an open document, shown and written in. */
 export class TextView {
   private readonly view: EditorView;
-  private readonly binding: Binding;
+  private readonly text: Crossing;
   private readonly writing = new Compartment();
   private readonly frame = new OncePerFrame(() => engineState.guard(() => this.refresh()));
-  private readonly session: DocumentSession;
-  private selected = "";
 
   constructor(
     parent: HTMLElement,
     document: OpenDocument,
     private mayWrite: boolean,
   ) {
-    const session = (this.session = document.session);
-    const undo = () => this.takeBack(() => session.undo());
-    const redo = () => this.takeBack(() => session.redo());
+    const text = (this.text = document.text);
+    const undo = () => this.step("undo");
+    const redo = () => this.step("redo");
     this.view = new EditorView({
       parent,
       state: EditorState.create({
-        doc: session.text(),
+        doc: text.begin(),
         extensions: [
           plainText,
           EditorView.cspNonce.of(STYLE_NONCE),
@@ -52,7 +50,8 @@ export class TextView {
           EditorView.updateListener.of((update) => {
             // CodeMirror would only log what fails here, and go on with a text that nobody keeps.
             engineState.guard(() => {
-              for (const transaction of update.transactions) this.binding.handOver(transaction);
+              for (const transaction of update.transactions) text.handOver(transaction);
+              text.sendOn();
             });
             if (update.docChanged) document.touched();
             if (update.docChanged || update.selectionSet || update.focusChanged) this.frame.ask();
@@ -60,7 +59,7 @@ export class TextView {
         ],
       }),
     });
-    this.binding = new Binding(session, this.view);
+    text.connect(this.view);
   }
 
   /** There may be changes by others, or people elsewhere. Shown in the next frame. */
@@ -80,12 +79,13 @@ export class TextView {
 
   destroy(): void {
     this.frame.cancel();
+    this.text.connect(undefined);
     this.view.destroy();
   }
 
   private refresh(): void {
-    this.binding.show({ mayShow: (changes) => !this.disturbsComposition(changes) });
-    if (!this.binding.even) {
+    this.text.show((changes) => !this.disturbsComposition(changes));
+    if (!this.text.even) {
       // Somebody composes right where the change is: again in a moment.
       this.frame.ask();
       return;
@@ -93,9 +93,9 @@ export class TextView {
     // Asking for a height makes CodeMirror measure now: only so does it keep the lines in sight where they are. Another
     // transaction before it has measured, such as the next one, would make it forget where they were.
     this.view.lineBlockAtHeight(0);
-    // Both are even now: only so do the engine's offsets mean the same in the view.
-    showPeople(this.view, this.session.people());
-    this.announceSelection();
+    // Everything that has come is shown now: only so is where others are the same place in the view.
+    showPeople(this.view, this.text.people);
+    if (this.mayWrite && this.view.hasFocus) this.text.select();
   }
 
   /** An input method owns the line it composes in; the browser takes its text away when that line changes. */
@@ -107,22 +107,9 @@ export class TextView {
     return changes.touchesRange(first, last) !== false;
   }
 
-  private announceSelection(): void {
-    if (!this.mayWrite || !this.view.hasFocus) return;
-    const { anchor, head } = this.view.state.selection.main;
-    const selected = `${anchor} ${head}`;
-    if (selected === this.selected) return;
-    this.selected = selected;
-    this.session.select(anchor, head);
-  }
-
-  private takeBack(work: () => void): boolean {
+  private step(step: "undo" | "redo"): boolean {
     if (!this.mayWrite) return false;
-    engineState.guard(() => {
-      this.binding.show();
-      work();
-      this.binding.show({ follow: true });
-    });
+    this.text.step(step);
     return true;
   }
 }

@@ -1,0 +1,311 @@
+//! One open document and the views that show it, in whichever tabs they are.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use sheaf_client::{Change, DocumentHandle, Subscription, platform};
+use sheaf_core::{
+    replica::Mark,
+    text::{self, Utf16Offset, apply_splices, differences, utf16_len},
+};
+
+use crate::{
+    shown::{Attached, Editor, GoingOn, News, Person, Splice, Status, Told},
+    view_text::{OutOfStep, ViewText, sum},
+};
+
+/// Once the text has been at rest for so long, the views are asked whether theirs is the same.
+const REST: Duration = Duration::from_secs(1);
+
+/// Tells a view something: it is called in any turn, and must not call back in the same.
+pub type Tell = Rc<dyn Fn(&str, Told)>;
+
+/// An open document with its views.
+pub(crate) struct OpenDocument {
+    pub(crate) handle: DocumentHandle,
+    views: RefCell<Vec<View>>,
+    tell: Tell,
+    /// Whether it is about to be told what is new beside the text.
+    announced: Cell<bool>,
+    /// Counts what happened to the text.
+    changes: Cell<u64>,
+    watching: Cell<bool>,
+    subscription: RefCell<Option<Subscription>>,
+}
+
+/// One view.
+struct View {
+    name: String,
+    text: ViewText,
+    hidden: bool,
+    /// Its change on its way to the store: its number, and how many edits must be durable for it to be.
+    waits: Option<(u32, u64)>,
+    /// What happens now is what it asked for.
+    follows: bool,
+    /// What it was last told.
+    news: News,
+}
+
+impl OpenDocument {
+    pub(crate) fn new(handle: DocumentHandle, tell: Tell) -> Rc<Self> {
+        let document = Rc::new(Self {
+            handle,
+            views: RefCell::default(),
+            tell,
+            announced: Cell::new(false),
+            changes: Cell::new(0),
+            watching: Cell::new(false),
+            subscription: RefCell::default(),
+        });
+        let weak = Rc::downgrade(&document);
+        let subscription = document.handle.on_change(move |change| {
+            let Some(document) = weak.upgrade() else { return };
+            if let Change::Show(splices) = change {
+                document.show(&splices, None);
+            }
+            document.announce();
+        });
+        document.subscription.replace(Some(subscription));
+        document
+    }
+
+    // --- views come and go ---
+
+    /// A view begins here, or goes on from what it had of another engine.
+    ///
+    /// # Errors
+    /// What it says is on its way is no change of the text it says it has.
+    pub(crate) fn attach(
+        &self,
+        name: String,
+        hidden: bool,
+        going_on: Option<GoingOn>,
+    ) -> Result<Attached, text::SpliceError> {
+        self.views.borrow_mut().retain(|view| view.name != name);
+        let now = self.handle.text();
+        let (mut arrived, mut whole, mut splices) = (false, None, Vec::new());
+        let mut view_text = match going_on {
+            None => {
+                let length = utf16_len(&now);
+                whole = Some(now);
+                ViewText::new(length)
+            }
+            Some(GoingOn { mut text, on_its_way }) => {
+                if let Some(change) = on_its_way
+                    && self.handle.mark_of(&name) >= Some(change.number)
+                {
+                    arrived = true;
+                    let change: Vec<text::Splice> = change.splices.into_iter().map(Into::into).collect();
+                    apply_splices(&mut text, &change)?;
+                }
+                splices = differences(&text, &now);
+                ViewText::new(utf16_len(&text))
+            }
+        };
+        if view_text.show(&splices).is_err() {
+            unreachable!("the differences of two texts are changes of the first");
+        }
+        let news = self.news();
+        let view = View { name, text: view_text, hidden, waits: None, follows: false, news: news.clone() };
+        self.views.borrow_mut().push(view);
+        self.tell_whether_hidden();
+        let splices = splices.into_iter().map(Splice::from).collect();
+        Ok(Attached { text: whole, arrived, splices, news })
+    }
+
+    /// A view is no longer there; whether any is.
+    pub(crate) fn detach(&self, name: &str) -> bool {
+        self.views.borrow_mut().retain(|view| view.name != name);
+        self.tell_whether_hidden();
+        self.has_views()
+    }
+
+    pub(crate) fn has_views(&self) -> bool {
+        !self.views.borrow().is_empty()
+    }
+
+    /// Waits until all edits so far are durable on this device, or the document is closed.
+    pub(crate) async fn durable(&self) {
+        let (made, _) = self.handle.edits();
+        self.handle.until(|handle| handle.edits().1 >= made).await;
+    }
+
+    // --- what a view does ---
+
+    /// A change of the view's own.
+    pub(crate) fn change(
+        self: &Rc<Self>,
+        name: &str,
+        number: u32,
+        seen: u32,
+        splices: Vec<Splice>,
+        selection: Option<(u32, u32)>,
+    ) {
+        let splices: Vec<text::Splice> = splices.into_iter().map(Into::into).collect();
+        let taken = self.with(name, |view| view.text.take(seen, &splices, selection));
+        let Some(Ok(taken)) = taken else {
+            self.is_out_of_step(name);
+            return;
+        };
+        self.show(&taken.splices, Some(name));
+        self.handle.edit_once(taken.splices, Mark { view: name.to_owned(), number });
+        let (made, _) = self.handle.edits();
+        self.with(name, |view| view.waits = Some((number, made)));
+        if let Some((anchor, head)) = taken.selection {
+            self.handle.select(Utf16Offset(anchor), Utf16Offset(head));
+        }
+        self.announce();
+    }
+
+    /// The view wants its person's last change taken back, or what was taken back brought back.
+    pub(crate) fn step(self: &Rc<Self>, name: &str, number: u32, back: bool) {
+        self.with(name, |view| view.follows = true);
+        if back {
+            self.handle.undo();
+        } else {
+            self.handle.redo();
+        }
+        self.with(name, |view| view.follows = false);
+        (self.tell)(name, Told::Done(number));
+        self.announce();
+    }
+
+    pub(crate) fn select(&self, name: &str, seen: u32, selection: (u32, u32)) {
+        // A view that is out of step is told so with its next change.
+        if let Some(Ok((anchor, head))) = self.with(name, |view| view.text.place(seen, selection)) {
+            self.handle.select(Utf16Offset(anchor), Utf16Offset(head));
+        }
+    }
+
+    pub(crate) fn hidden(&self, name: &str, hidden: bool) {
+        self.with(name, |view| view.hidden = hidden);
+        self.tell_whether_hidden();
+    }
+
+    /// Several views of one account are one person, who is here while one of them is seen.
+    fn tell_whether_hidden(&self) {
+        let hidden = self.views.borrow().iter().all(|view| view.hidden);
+        self.handle.hidden(hidden);
+    }
+
+    // --- what views are told ---
+
+    /// The text changed, by the view `by` or by nobody here.
+    fn show(self: &Rc<Self>, splices: &[text::Splice], by: Option<&str>) {
+        self.changes.set(self.changes.get() + 1);
+        for view in self.views.borrow_mut().iter_mut().filter(|view| by != Some(view.name.as_str())) {
+            let told = view.text.show(splices);
+            view.tell_text(&self.tell, told);
+        }
+        self.watch();
+    }
+
+    /// Tells every view what is new beside the text, and that its change is durable; once for all that happens in this turn.
+    pub(crate) fn announce(self: &Rc<Self>) {
+        if self.announced.replace(true) {
+            return;
+        }
+        let document = Rc::downgrade(self);
+        platform::spawn(async move {
+            if let Some(document) = document.upgrade() {
+                document.announced.set(false);
+                document.announce_now();
+            }
+        });
+    }
+
+    /// The same at once.
+    pub(crate) fn announce_now(&self) {
+        let (_, durable) = self.handle.edits();
+        let now = self.news();
+        for view in self.views.borrow_mut().iter_mut() {
+            if let Some((number, _)) = view.waits.take_if(|(_, made)| *made <= durable) {
+                (self.tell)(&view.name, Told::Done(number));
+                let told = view.text.release();
+                view.tell_text(&self.tell, told);
+            }
+            let mut news = now.clone();
+            let is_even = view.text.is_even().is_some();
+            if !is_even {
+                // Where others are counts in a text that this view does not know yet.
+                news.people.clone_from(&view.news.people);
+            }
+            if news != view.news {
+                view.news = news.clone();
+                news.people = news.people.filter(|_| is_even);
+                (self.tell)(&view.name, Told::News(news));
+            }
+        }
+    }
+
+    pub(crate) fn news(&self) -> News {
+        let status = self.handle.status();
+        News {
+            title: self.handle.title(),
+            link: self.handle.link().fragment(),
+            status: Status::from(&status),
+            editors: status.editors.iter().map(Editor::from).collect(),
+            people: Some(self.handle.people().into_iter().map(Person::from).collect()),
+            can_undo: self.handle.can_undo(),
+            can_redo: self.handle.can_redo(),
+        }
+    }
+
+    /// Once the text is at rest, has every view compare its own.
+    fn watch(self: &Rc<Self>) {
+        if self.watching.replace(true) {
+            return;
+        }
+        let document = Rc::downgrade(self);
+        platform::spawn(async move {
+            let changes = |document: &Weak<Self>| document.upgrade().map(|document| document.changes.get());
+            let mut before = changes(&document);
+            loop {
+                platform::sleep(REST).await;
+                let now = changes(&document);
+                if now == before {
+                    break;
+                }
+                before = now;
+            }
+            if let Some(document) = document.upgrade() {
+                document.watching.set(false);
+                document.check();
+            }
+        });
+    }
+
+    fn check(&self) {
+        let text = self.handle.text();
+        let (length, sum) = (utf16_len(&text), sum(&text));
+        for view in self.views.borrow().iter() {
+            if let Some(number) = view.text.is_even() {
+                (self.tell)(&view.name, Told::Check { number, length, sum });
+            }
+        }
+    }
+
+    fn is_out_of_step(&self, name: &str) {
+        (self.tell)(name, Told::OutOfStep);
+    }
+
+    fn with<T>(&self, name: &str, act: impl FnOnce(&mut View) -> T) -> Option<T> {
+        self.views.borrow_mut().iter_mut().find(|view| view.name == name).map(act)
+    }
+}
+
+impl View {
+    fn tell_text(&self, tell: &Tell, told: Result<Option<crate::view_text::Told>, OutOfStep>) {
+        match told {
+            Ok(None) => {}
+            Ok(Some(crate::view_text::Told { number, splices })) => {
+                let splices = splices.into_iter().map(Splice::from).collect();
+                tell(&self.name, Told::Text { number, splices, own: self.follows });
+            }
+            Err(_) => tell(&self.name, Told::OutOfStep),
+        }
+    }
+}

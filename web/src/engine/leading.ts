@@ -1,0 +1,86 @@
+import init, { Sheaf } from "../wasm/sheaf_web";
+import wasm from "../wasm/sheaf_web_bg.wasm?url";
+import { CALLS, tabOf, type Beginning, type Call, type FromEngine, type FromWorker, type Request, type Signed } from "./messages";
+import { Signing } from "./signing";
+
+/** What the leader speaks through. */
+interface Voices {
+  page(message: FromWorker, transfer?: Transferable[]): void;
+  tab(tab: string, message: FromEngine): void;
+  stopped(cause?: unknown): void;
+}
+
+type Methods = Record<Call, (...given: unknown[]) => unknown>;
+
+/** The engine at work, for all of the account's tabs. */
+export class Leading {
+  private readonly tabs = new Set<string>();
+  /** Views that are just being attached: what they want has to wait for that. */
+  private readonly attaching = new Map<string, Promise<unknown>>();
+
+  private constructor(
+    private readonly sheaf: Sheaf,
+    private readonly signing: Signing,
+    private readonly voices: Voices,
+  ) {}
+
+  static async begin({ tab, config, account }: Beginning, online: boolean, voices: Voices): Promise<Leading> {
+    await init({ module_or_path: wasm });
+    const signing = new Signing((message, transfer) => voices.page(message, transfer));
+    const sheaf = await Sheaf.start(
+      config,
+      account,
+      (url: string, request: RequestInit) => signing.fetch(url, request),
+      (view, told) => voices.tab(tabOf(view), { view, told }),
+      () => voices.stopped(),
+    );
+    if (!online) sheaf.online(false);
+    const leading = new Leading(sheaf, signing, voices);
+    leading.tabs.add(tab);
+    return leading;
+  }
+
+  online(online: boolean): void {
+    this.sheaf.online(online);
+  }
+
+  signed(answer: Signed): void {
+    this.signing.answered(answer);
+  }
+
+  /** A tab is there. When it is gone, so are its views. */
+  join(tab: string): void {
+    if (this.tabs.has(tab)) return;
+    this.tabs.add(tab);
+    // It holds this lock for as long as it lives.
+    void navigator.locks.request(`sheaf tab ${tab}`, () => {
+      this.tabs.delete(tab);
+      void this.sheaf.detachAll(`${tab} `);
+    });
+  }
+
+  async asked(tab: string, { id, call, given }: Request): Promise<void> {
+    this.join(tab);
+    if (!CALLS.includes(call)) return;
+    const view = String(given[0]);
+    try {
+      if (call !== "attach") {
+        const attaching = this.attaching.get(view);
+        if (attaching) await attaching.catch(() => {});
+      }
+      // Which of its methods takes what, the page's types have seen to.
+      const returned = (this.sheaf as unknown as Methods)[call](...given);
+      if (call === "attach") {
+        this.attaching.set(view, Promise.resolve(returned));
+        void Promise.resolve(returned)
+          .catch(() => {})
+          .then(() => this.attaching.delete(view));
+      }
+      const value = returned instanceof Promise ? ((await returned) as unknown) : returned;
+      if (id !== 0) this.voices.tab(tab, { returned: { id, value } });
+    } catch (error) {
+      if (error instanceof WebAssembly.RuntimeError) this.voices.stopped(error);
+      else this.voices.tab(tab, { refused: { id, why: error instanceof Error ? error.message : String(error) } });
+    }
+  }
+}
