@@ -36,14 +36,18 @@ describe("on one's own device", () => {
   });
 
   test("a slow disk: nothing is called saved before it is, and leaving asks first", async () => {
-    const page = await alice.context.newPage();
-    const slow = new Person(alice.context, page, world.demo);
-    // The browser's own transactions, which end only when the test lets them.
-    await page.addInitScript(() => {
+    const slow = await world.signedIn("bob.test");
+    const { page } = slow;
+    await slow.newDocument(title());
+    await slow.typeAtEnd("Quick.");
+    await slow.statusSays(/^Published/);
+    // The browser's own transactions where the engine runs, which end only when the test lets them.
+    const engine = await slow.engine();
+    await engine.evaluate(() => {
       const property = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, "oncomplete");
       const held = [];
       globalThis.disk = {
-        slow: false,
+        slow: true,
         goOn() {
           this.slow = false;
           for (const end of held.splice(0)) end();
@@ -57,10 +61,6 @@ describe("on one's own device", () => {
         },
       });
     });
-    await slow.newDocument(title());
-    await slow.typeAtEnd("Quick.");
-    await slow.statusSays(/^Published/);
-    await page.evaluate(() => (globalThis.disk.slow = true));
     await slow.typeAtEnd(" Slow.");
     await slow.statusSays(/^Saving on this device/);
     const asked = [];
@@ -72,34 +72,26 @@ describe("on one's own device", () => {
     await until(() => asked, (asked) => asked.length > 0, "the browser to ask");
     assert.deepEqual(asked, ["beforeunload"]);
     assert.equal(await slow.wholeText(), "Quick. Slow.");
-    await page.evaluate(() => globalThis.disk.goOn());
+    await engine.evaluate(() => globalThis.disk.goOn());
     await slow.statusSays(/^Published/);
     await page.reload();
     await slow.sees("Quick. Slow.");
     assert.deepEqual(asked, ["beforeunload"], "with everything safe nobody is asked");
-    await page.close();
+    await slow.context.close();
   });
 
   test("an engine that has stopped says so, and takes no words that it would lose", async () => {
-    const page = await alice.context.newPage();
-    const person = new Person(alice.context, page, world.demo);
-    // As a panic does: the call ends in WebAssembly's own error.
-    await page.addInitScript(() => {
-      const { instantiateStreaming } = WebAssembly;
-      WebAssembly.instantiateStreaming = async (...given) => {
-        const { instance, module } = await instantiateStreaming.apply(WebAssembly, given);
-        const exports = { ...instance.exports };
-        exports.documentsession_edit = (...call) => {
-          if (globalThis.stopEngine) throw new WebAssembly.RuntimeError("unreachable");
-          return instance.exports.documentsession_edit(...call);
-        };
-        return { instance: { exports }, module };
-      };
-    });
+    const person = await world.signedIn("bob.test");
+    const { page } = person;
     await person.newDocument(title());
     await person.typeAtEnd("Kept.");
     await person.statusSays(/^Published/);
-    await page.evaluate(() => (globalThis.stopEngine = true));
+    // As a panic does: the call ends in WebAssembly's own error.
+    await (await person.engine()).evaluate(() => {
+      Date.now = () => {
+        throw new WebAssembly.RuntimeError("unreachable");
+      };
+    });
     await page.keyboard.type("x");
     const alert = page.getByRole("alert").filter({ hasText: "Sheaf has stopped. Copy what you wrote last and reload." });
     await alert.waitFor();
@@ -109,7 +101,7 @@ describe("on one's own device", () => {
     await alert.getByRole("button", { name: "Reload" }).click();
     await person.sees("Kept.");
     await person.mayWrite();
-    await page.close();
+    await person.context.close();
   });
 
   test("a title goes out once the typing pauses, and is not lost by leaving at once", async () => {

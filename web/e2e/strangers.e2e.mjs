@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { streamFor } from "./stream.mjs";
 import { Person, makeWorld, until } from "./world.mjs";
 
 describe("strangers", () => {
@@ -94,27 +95,15 @@ describe("strangers", () => {
       return Person.parts(link)[1];
     })();
 
-    const real = [];
-    let forge = () => assert.fail("there is no stream to forge");
     const reader = await world.person();
-    await reader.page.routeWebSocket(
-      (url) => url.pathname === "/subscribe",
-      (socket) => {
-        const server = socket.connectToServer();
-        forge = (event) => socket.send(JSON.stringify(event));
-        server.onMessage((message) => {
-          real.push(JSON.parse(message));
-          socket.send(message);
-        });
-      },
-    );
+    const stream = await streamFor(reader, world.demo.jetstream);
     await reader.openDocument(link);
     await reader.sees(words);
     await reader.statusSays(/^Reading live/);
     await alice.typeAtEnd(" Every word.");
     await reader.sees(`${words} Every word.`);
     const segment = await until(
-      () => real.find(({ commit }) => commit?.collection === "dev.sheaf.segment" && commit.record),
+      () => stream.heard.find(({ commit }) => commit?.collection === "dev.sheaf.segment" && commit.record),
       (event) => event !== undefined,
       "a real event to forge from",
     );
@@ -141,8 +130,8 @@ describe("strangers", () => {
       event(renamed),
       event({ ...renamed, operation: "delete", record: undefined, cid: undefined }),
     ];
-    for (let round = 0; round < 3; round++) for (const one of forged) forge(one);
-    forge({ nonsense: true });
+    for (let round = 0; round < 3; round++) for (const one of forged) stream.say(one);
+    stream.say({ nonsense: true });
 
     // The stream still serves: what is true comes through it after all that, and nothing else has.
     await alice.typeAtEnd(" End.");
@@ -154,23 +143,19 @@ describe("strangers", () => {
     assert.deepEqual(editors.map((editor) => editor.trim().split(/\s+/)[0]), ["alice.test", "bob.test"]);
     assert.deepEqual(reader.complaints, []);
     await reader.context.close();
+    await stream.close();
   });
 
   test("with Jetstream down, the account's own server rings", async () => {
     const link = await alice.newDocument(`No Jetstream ${Date.now()}`);
     await alice.statusSays(/^Published/);
     const reader = await world.person();
-    let rung = false;
-    await reader.page.routeWebSocket(
-      (url) => url.pathname === "/subscribe",
-      (socket) => socket.close(),
-    );
-    reader.page.on("websocket", (socket) => (rung ||= socket.url().includes("subscribeRepos")));
+    const stream = await streamFor(reader, "ws://localhost:1", { down: true });
     await reader.openDocument(link);
-    await until(() => rung, (rung) => rung, "the firehose to be listened to");
     await reader.statusSays(/^Reading live/);
     await alice.typeAtEnd("Heard all the same.");
     await reader.sees("Heard all the same.");
     await reader.context.close();
+    await stream.close();
   });
 });

@@ -9,7 +9,7 @@ import { startDemo } from "./demo.mjs";
 /** How long anything may take before the test says what it was waiting for. */
 const PATIENCE_MS = 30_000;
 
-const CHROMIUM_FLAGS = [
+export const CHROMIUM_FLAGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -131,6 +131,11 @@ export class Person {
     const tab = new Person(this.context, await this.context.newPage(), this.demo);
     await tab.openDocument(url);
     return tab;
+  }
+
+  /** The worker of this page, where the engine runs if the page's tab is the one that leads. */
+  async engine() {
+    return until(() => this.page.workers()[0], (worker) => worker !== undefined, "the page's worker");
   }
 
   /** Makes a document and returns its address. */
