@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::step::{Program, Step};
 use crate::{root, tools, web};
@@ -19,11 +19,17 @@ const KEYS: [&str; 7] = [
 ];
 /// The one that is about the app, which takes npm and WebAssembly to build.
 const OF_THE_APP: &str = "first_load";
+/// More of them: how it feels at a keyboard, which `web/e2e/feel.mjs` measures in a browser.
+const FEEL: [&str; 3] = ["keypress_to_paint", "warm_open", "tabs"];
+
+fn keys() -> impl Iterator<Item = &'static str> {
+    KEYS.into_iter().chain(FEEL)
+}
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Measures only this key of the object.
-    #[arg(long, value_name = "KEY", value_parser = KEYS)]
+    #[arg(long, value_name = "KEY", value_parser = clap::builder::PossibleValuesParser::new(keys()))]
     only: Option<String>,
 }
 
@@ -38,35 +44,52 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let _step = Step::begin("compiling the benchmarks");
         Program::cargo().args(["build", "--quiet", "--release", "--package", "sheaf-bench"]).show()?;
     }
-    let mut bench = Program::new(crate::target().join("release/sheaf-bench"));
-    if let Some(app) = &app {
-        bench = bench.args(["--app".as_ref(), app.as_os_str()]);
+    let program = crate::target().join("release/sheaf-bench");
+    let mut figures = Map::new();
+    if only.is_none_or(|key| KEYS.contains(&key)) {
+        let mut bench = Program::new(&program);
+        if let Some(app) = &app {
+            bench = bench.args(["--app".as_ref(), app.as_os_str()]);
+        }
+        if let Some(key) = only {
+            bench = bench.args(["--only", key]);
+        }
+        figures =
+            serde_json::from_str(&bench.read_seeing_errors()?).context("the benchmarks printed no JSON")?;
     }
-    if let Some(key) = only {
-        bench = bench.args(["--only", key]);
-    }
-    let mut figures: Value =
-        serde_json::from_str(&bench.read_seeing_errors()?).context("the benchmarks printed no JSON")?;
     if let Some(Value::Array(paths)) = figures.get_mut("keystroke_to_remote") {
-        paths.extend(in_browsers()?);
+        let measured = in_browsers("keystroke_to_remote", |script| script("latency.mjs"))?;
+        paths.extend(measured.and_then(|mut all| all.as_array_mut().map(std::mem::take)).unwrap_or_default());
     }
+    let feel: Vec<&str> = FEEL.into_iter().filter(|key| only.is_none_or(|only| only == *key)).collect();
+    if !feel.is_empty() {
+        let measured =
+            in_browsers(&feel.join(", "), |script| script("feel.mjs").args([&program]).args(&feel))?;
+        if let Some(Value::Object(measured)) = measured {
+            figures.extend(measured);
+        }
+    }
+    let figures = Value::Object(figures);
     println!("{figures}");
     Ok(())
 }
 
-/// The same way of a keystroke, from one browser's keyboard to another's screen.
-fn in_browsers() -> Result<Vec<Value>> {
+/// What a script of `web/e2e` measures in real browsers, if there is one here.
+fn in_browsers(
+    what: &str,
+    program: impl FnOnce(&dyn Fn(&str) -> Program) -> Program,
+) -> Result<Option<Value>> {
     let chromium = match tools::chromium() {
         Ok(chromium) => chromium,
         Err(missing) => {
-            eprintln!("· not measured in browsers: {missing}");
-            return Ok(Vec::new());
+            eprintln!("· {what} not measured in browsers: {missing}");
+            return Ok(None);
         }
     };
-    eprintln!("· measuring keystroke_to_remote in two browsers …");
-    let script = root().join("web/e2e/latency.mjs");
-    let printed = Program::new("node").args([script]).env("CHROMIUM", chromium).read_seeing_errors()?;
-    serde_json::from_str(&printed).context("the measurement in browsers printed no JSON")
+    eprintln!("· measuring {what} in browsers …");
+    let script = |name: &str| Program::new("node").args([root().join("web/e2e").join(name)]);
+    let printed = program(&script).env("CHROMIUM", chromium).read_seeing_errors()?;
+    serde_json::from_str(&printed).context("the measurement in browsers printed no JSON").map(Some)
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ async fn through(network: &Network, path: &str, kind: DoorbellKind) -> Result<Ve
     let config = people::config(network, kind == DoorbellKind::Jetstream)?;
     let alice_account = network.create_account(&format!("alice-{path}.test")).await?;
     let bob_account = network.create_account(&format!("bob-{path}.test")).await?;
-    let alice = people::signed_in(&config, &alice_account).await?;
-    let bob = people::signed_in(&config, &bob_account).await?;
+    let alice = people::signed_in(&config, &alice_account.handle, &alice_account.password).await?;
+    let bob = people::signed_in(&config, &bob_account.handle, &bob_account.password).await?;
     let hers = alice.create("Latency").await?;
     hers.add_editor(bob_account.did.parse()?);
     people::published(&hers).await?;

@@ -4,6 +4,7 @@
 //! use. `cargo xtask bench` builds the app first and calls this.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line speaks
 
+mod companion;
 mod first_load;
 mod keystroke;
 mod people;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-/// `cargo xtask bench` knows them too, so that a wrong one is told before anything is built.
+/// `cargo xtask bench` knows them too, so that a wrong one is told before anything is built. Those of the feel of it are
+/// measured in a browser, by `web/e2e/feel.mjs`, and this only keeps it company.
 const KEYS: [&str; 7] = [
     "first_load",
     "write_budget",
@@ -31,6 +33,10 @@ const KEYS: [&str; 7] = [
 ];
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("--companion") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        return tokio::task::LocalSet::new().block_on(&runtime, companion::run());
+    }
     let (app, only) = arguments()?;
     let traffic = traffic::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -12,7 +12,7 @@ use sheaf_client::{
     store::Memory,
 };
 use sheaf_core::text::{Splice, Utf16Offset};
-use sheaf_devnet::{Account, Network};
+use sheaf_devnet::Network;
 
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -29,10 +29,9 @@ pub(crate) fn config(network: &Network, with_jetstream: bool) -> Result<NetworkC
     config.validated().context("the local network's addresses are valid")
 }
 
-pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Result<Client> {
+pub(crate) async fn signed_in(config: &NetworkConfig, handle: &str, password: &str) -> Result<Client> {
     let sessions = Rc::new(MemorySessions::new());
-    let session: Rc<dyn Authed> =
-        Password::sign_in(config, &account.handle, &account.password, sessions).await?;
+    let session: Rc<dyn Authed> = Password::sign_in(config, handle, password, sessions).await?;
     Ok(client(config, Some(session)))
 }
 

@@ -84,7 +84,7 @@ impl<'n> Scene<'n> {
         let (mut accounts, mut clients) = (Vec::new(), Vec::new());
         for n in 0..editors {
             let account = network.create_account(&format!("reader-{editors}-{n}.test")).await?;
-            clients.push(people::signed_in(&config, &account).await?);
+            clients.push(people::signed_in(&config, &account.handle, &account.password).await?);
             accounts.push(account);
         }
         let first = clients[0].create("A paper").await?;
