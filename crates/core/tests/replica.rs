@@ -466,6 +466,31 @@ fn an_answer_that_comes_after_an_older_state_was_read_drops_nobody() {
 }
 
 #[test]
+fn an_older_state_that_is_read_after_a_write_of_ones_own_changes_nothing_for_a_moment() {
+    let (mut world, alice, _) = two_people(33);
+    world.doorbells = false;
+    let carol = world.did(2);
+    let bell =
+        Doorbell { did: world.did(0), rev: None, path: Some(world.uri(0).document_path()), car: None };
+    world.hand(alice, Event::SetTitle("one".into()));
+    world.run(MOMENT);
+    world.hand(alice, Event::Doorbell(bell));
+    let late = world.devices[alice].inbox.pop_back().expect("the answer to its look");
+    assert!(matches!(late, Event::Fetched { .. }), "{late:?}");
+    world.hand(alice, Event::AddEditor(carol.clone()));
+    world.run(MOMENT);
+    let may_write = |world: &World| world.status(alice).editors.iter().any(|editor| editor.did == carol);
+    let head = |world: &World| world.status(alice).editors[0].rev.clone();
+    let (is_admitted, before) = (may_write(&world), head(&world));
+    assert!(is_admitted);
+    world.hand(alice, late);
+    assert!(head(&world) > before, "it was read, and is newer than what had been");
+    assert!(may_write(&world), "and older than what was written");
+    world.run(WHILE);
+    assert!(may_write(&world));
+}
+
+#[test]
 fn an_answer_that_comes_late_is_not_taken_for_the_newest_title() {
     let (mut world, alice, _) = two_people(32);
     let uri = world.uri(0);

@@ -162,6 +162,11 @@ impl RepoView {
         }
     }
 
+    /// Whether this device has written there since: what stands there at the verified head is older than that.
+    pub fn is_outdated(&self, path: &str) -> bool {
+        self.written.contains_key(path)
+    }
+
     /// Takes up where [`RepoView::save`] left off. Bytes that make no sense are as good as none: everything is walked again.
     pub fn restore(&mut self, saved: &[u8]) {
         let Ok(saved) = serde_json::from_slice::<Saved>(saved) else { return };
