@@ -1,6 +1,7 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { serviceWorker } from "./offline.ts";
 import { STYLE_NONCE } from "./src/editor/nonce.ts";
 
 /**
@@ -17,6 +18,8 @@ function contentSecurityPolicy(connect: string): string {
     `style-src 'self' 'nonce-${STYLE_NONCE}'`,
     `connect-src 'self' ${connect}`,
     "img-src 'self'",
+    "manifest-src 'self'",
+    "worker-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -37,7 +40,7 @@ function policy(mode: string): Plugin {
 // nothing but https and wss.
 export default defineConfig(({ mode }) => ({
   base: "./",
-  plugins: [svelte(), policy(mode)],
+  plugins: [svelte(), policy(mode), serviceWorker()],
   worker: { format: "es" },
   build: {
     target: "es2023",

@@ -30,13 +30,16 @@ export async function makeWorld() {
   return {
     demo,
     browser,
-    /** Somebody at a browser of their own, on the app's first page. */
-    async person(options = {}) {
-      const context = await browser.newContext({ viewport: { width: 1000, height: 720 }, ...options });
+    /**
+     * Somebody at a browser of their own, on the app's first page. The app is not kept there unless said: tests stand between
+     * the page and its host, and see nothing of what a service worker answers.
+     */
+    async person({ app = demo.app, ...options } = {}) {
+      const context = await browser.newContext({ viewport: { width: 1000, height: 720 }, serviceWorkers: "block", ...options });
       context.setDefaultTimeout(PATIENCE_MS);
-      await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(demo.app).origin });
+      await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(app).origin });
       const page = await context.newPage();
-      const person = new Person(context, page, demo);
+      const person = new Person(context, page, { ...demo, app });
       people.push(person);
       return person;
     },

@@ -1,7 +1,7 @@
 import { configuration, remember } from "./engine/configuration";
 import { Engine } from "./engine/engine";
 import type { OAuth } from "./oauth";
-import { closeAll } from "./open_document.svelte";
+import { allSafe, closeAll } from "./open_document.svelte";
 import { HOME, place, signInFor } from "./routes.svelte";
 import { RELOAD, sentence } from "./words";
 
@@ -89,6 +89,14 @@ class CurrentAccount {
     } catch {
       // The server cannot be told now; the session is gone from this device all the same.
     }
+  }
+
+  /** The page is loaded again, with nothing lost: a newer Sheaf has taken over, in every tab. */
+  async beginAnew(): Promise<void> {
+    await allSafe();
+    this.leaving = true;
+    await closeAll();
+    location.reload();
   }
 
   /** Another tab has signed in or out. */

@@ -12,6 +12,8 @@ const TITLE_PAUSE_MS = 400;
 const SAVING_MS = 1_000;
 /** Leaving a document waits so long for the device's disk; one that takes longer does not work. */
 const LEAVING_MS = 20_000;
+/** Whether everything is safe is looked at this often, by who waits for it. */
+const SAFE_LOOK_MS = 50;
 /** Whoever is seen so soon after opening was here before. */
 const WERE_HERE_MS = 3_000;
 
@@ -253,6 +255,11 @@ export class OpenDocument implements View {
 export async function closeAll(): Promise<void> {
   for (const document of [...opened]) document.close();
   await Promise.all(closing);
+}
+
+/** Resolves once nothing in this tab could be lost, however long that takes; writing goes on meanwhile. */
+export async function allSafe(): Promise<void> {
+  while (opened.some((document) => document.unsaved())) await new Promise((resolve) => setTimeout(resolve, SAFE_LOOK_MS));
 }
 
 // The browser asks whether to leave while something could still be lost, which normally is never for longer than a moment.

@@ -1,6 +1,9 @@
 /** The page is in English, and so is everything in it. */
 const LANGUAGE = "en";
 
+/** Every system takes a file's name of so many bytes, and an ending. */
+const FILE_NAME_BYTES = 200;
+
 /** What is said once the engine has stopped by a mistake of its own. */
 export const STOPPED = "Sheaf has stopped. Copy what you wrote last and reload.";
 
@@ -46,4 +49,18 @@ export function initials(name: string): string {
 /** `alice.test and bob.test`, as a text has it. */
 export function listing(names: string[]): string {
   return new Intl.ListFormat(LANGUAGE, { type: "conjunction" }).format(names);
+}
+
+/** A name for the file of something with this title, on any system. */
+export function fileName(title: string, kind: string): string {
+  // What some system takes for a part of a path, or for nothing that can be seen.
+  const plain = title.replace(/[\u0000-\u001f\u007f-\u009f"*/:<>?\\|\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu, " ");
+  let [name, room] = ["", FILE_NAME_BYTES];
+  for (const { segment } of new Intl.Segmenter().segment(plain.replace(/\s+/gu, " "))) {
+    room -= new TextEncoder().encode(segment).length;
+    if (room < 0) break;
+    name += segment;
+  }
+  name = name.replace(/^[\s.]+|[\s.]+$/gu, "");
+  return `${name || "Untitled"}.${kind}`;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inkOn } from "../src/ink";
-import { initials, sentence, when } from "../src/words";
+import { fileName, initials, sentence, when } from "../src/words";
 
 test("near times are said in words, far ones by their date", () => {
   const now = Date.UTC(2026, 10, 23, 12);
@@ -24,4 +24,14 @@ test("ink on a colour can be read", () => {
 test("an error without words still says what to do", () => {
   expect(sentence(new Error("No such account."))).toBe("No such account.");
   expect(sentence("panic")).toMatch(/Reload/);
+});
+
+test("a title becomes a file's name that every system takes", () => {
+  expect(fileName("Harvest supper", "md")).toBe("Harvest supper.md");
+  expect(fileName("../a/b\\c: d?\n", "md")).toBe("a b c d.md");
+  const long = fileName("👩‍👩‍👧 é ".repeat(100), "md");
+  expect(new TextEncoder().encode(long).length).toBeLessThan(255);
+  expect(long).toMatch(/^(👩‍👩‍👧 é )+👩‍👩‍👧( é)?\.md$/u);
+  expect(fileName("evil\u202edm.exe", "md")).toBe("evil dm.exe.md");
+  for (const nothing of ["", " . ", "///"]) expect(fileName(nothing, "md")).toBe("Untitled.md");
 });

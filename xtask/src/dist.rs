@@ -74,18 +74,26 @@ pub(crate) fn check() -> Result<()> {
     let (_, index) = site.find("/app/").context("the app has no index.html")?;
     let mut wanted = named_in(&String::from_utf8_lossy(&index));
     ensure!(!wanted.is_empty(), "index.html names no files");
-    wanted.extend(["config.json", "client-metadata.json"].map(str::to_owned));
+    wanted.extend(["config.json", "client-metadata.json", "sw.js"].map(str::to_owned));
     for name in wanted {
         let relative = !name.starts_with('/') && !name.contains("://");
         ensure!(relative, "index.html names {name}, which is elsewhere when the app lives in a subfolder");
         let path = format!("/app/{}", name.trim_start_matches("./"));
         ensure!(site.find(&path).is_some(), "index.html names {name}, which is not there");
     }
+    let keeper = fs::read_to_string(out.join("app/sw.js"))?;
     for file in files(&out.join("app"))? {
         let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
         let is_static =
             ["css", "html", "ico", "js", "json", "png", "svg", "txt", "wasm", "webmanifest", "woff2"];
         ensure!(is_static.contains(&kind), "{} is no file for a static host", file.display());
+        let name = file.strip_prefix(out.join("app"))?.to_string_lossy().replace('\\', "/");
+        let said_by_the_host = ["sw.js", "config.json", "client-metadata.json"].contains(&name.as_str());
+        let keeps = keeper.contains(&format!("\"{name}\":")) || keeper.contains(&format!("`{name}`:"));
+        ensure!(
+            keeps != said_by_the_host,
+            "{name}: the service worker must keep the app's files and no other"
+        );
         if matches!(kind, "css" | "js") {
             let text = fs::read_to_string(&file)?;
             let absolute = ["\"/assets/", "'/assets/", "`/assets/", "(/assets/"];

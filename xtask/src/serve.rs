@@ -110,6 +110,8 @@ mod tests {
         std::fs::write(folder.path().join("app/index.html"), "hello").unwrap();
         std::fs::write(folder.path().join("app/.made-from"), "hidden").unwrap();
         std::fs::write(folder.path().join("app/engine.wasm"), "\0asm").unwrap();
+        std::fs::write(folder.path().join("app/sw.js"), "self").unwrap();
+        std::fs::write(folder.path().join("app/manifest.webmanifest"), "{}").unwrap();
         std::fs::write(folder.path().join("secret"), "secret").unwrap();
         let site = Site { folder: folder.path().join("app"), config: "{}".into() };
         (folder, site)
@@ -120,6 +122,9 @@ mod tests {
         let (_folder, site) = site();
         assert_eq!(site.find("/"), Some(("text/html; charset=utf-8", Bytes::from("hello"))));
         assert_eq!(site.find("/engine.wasm"), Some(("application/wasm", Bytes::from("\0asm"))));
+        assert_eq!(site.find("/sw.js"), Some(("text/javascript; charset=utf-8", Bytes::from("self"))));
+        let manifest = site.find("/manifest.webmanifest");
+        assert_eq!(manifest, Some(("application/manifest+json", Bytes::from("{}"))));
         assert_eq!(site.find("/config.json"), Some(("application/json", Bytes::from("{}"))));
     }
 

@@ -470,8 +470,7 @@ fn an_older_state_that_is_read_after_a_write_of_ones_own_changes_nothing_for_a_m
     let (mut world, alice, _) = two_people(33);
     world.doorbells = false;
     let carol = world.did(2);
-    let bell =
-        Doorbell { did: world.did(0), rev: None, path: Some(world.uri(0).document_path()), car: None };
+    let bell = Doorbell { did: world.did(0), rev: None, path: Some(world.uri(0).document_path()), car: None };
     world.hand(alice, Event::SetTitle("one".into()));
     world.run(MOMENT);
     world.hand(alice, Event::Doorbell(bell));

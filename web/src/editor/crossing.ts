@@ -192,6 +192,11 @@ export class Crossing {
   /** The whole text, for a view that shows it from now on. */
   begin(): Text {
     this.ahead = undefined;
+    return this.whole();
+  }
+
+  /** The whole text, with all that was done here. */
+  whole(): Text {
     const mine = [this.onItsWay?.what, ...this.later];
     return mine.reduce<Text>((text, what) => (what instanceof ChangeSet ? what.apply(text) : text), this.base);
   }
