@@ -9,7 +9,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::{collections::BTreeMap, time::Duration};
 
 use document_support::for_each_seed;
-use sheaf_core::{history::History, replica::Event, text::utf16_len, time::Timestamp};
+use sheaf_core::{
+    history::{Fate, History},
+    replica::Event,
+    text::{apply_splices, utf16_len},
+    time::Timestamp,
+};
 use world::{
     World,
     beginnings::{MOMENT, WHILE, two_people},
@@ -106,6 +111,33 @@ fn the_last_moment_is_the_text_whatever_happened() {
         let end = utf16_len(&world.devices[alice].view);
         assert!(authored.windows(2).all(|pair| pair[0].to == pair[1].from), "{authored:?}");
         assert_eq!(authored.last().map_or(0, |last| last.to.0), end);
+        // Turn by turn from nothing to what is there; and from there back to each.
+        let (turns, mut reached) = (hers.turns(LONG), 0);
+        for turn in &turns {
+            assert_eq!(turn.entries.start, reached);
+            reached = turn.entries.end;
+            let texts = (hers.text_after(turn.entries.end), hers.text_after(turn.entries.start));
+            assert_eq!(after_and_before(&hers, turn.entries.clone()), texts);
+            let mut now = world.devices[alice].view.clone();
+            apply_splices(&mut now, &hers.way_back(turn.entries.end)).expect("splices of the text");
+            assert_eq!(now, texts.0);
+            assert!(
+                hers.passages(turn.entries.clone()).iter().all(|passage| match &passage.fate {
+                    Fate::Kept => true,
+                    Fate::Added => passage.author == turn.author,
+                    Fate::Removed { by } => *by == turn.author,
+                }),
+                "a turn is one person's"
+            );
+        }
+        assert_eq!(reached, hers.written().len());
+        let middle = turns.len() / 2;
+        if let Some(turn) = turns.get(middle) {
+            // Of several turns at once the same holds.
+            let entries = turn.entries.start..reached;
+            let texts = (hers.text_after(entries.end), hers.text_after(entries.start));
+            assert_eq!(after_and_before(&hers, entries), texts);
+        }
         // What went in and did not come out again is what is there.
         let (inserted, deleted): (u64, u64) = hers
             .written()
@@ -113,6 +145,82 @@ fn the_last_moment_is_the_text_whatever_happened() {
             .fold((0, 0), |(i, d), w| (i + u64::from(w.inserted), d + u64::from(w.deleted)));
         assert_eq!(inserted - deleted, u64::from(end));
     });
+}
+
+/// The text after some entries and the one before them, as their passages tell them.
+fn after_and_before(history: &History, entries: std::ops::Range<usize>) -> (String, String) {
+    let (mut after, mut before) = (String::new(), String::new());
+    for passage in history.passages(entries) {
+        if passage.fate != Fate::Added {
+            before.push_str(&passage.text);
+        }
+        if !matches!(passage.fate, Fate::Removed { .. }) {
+            after.push_str(&passage.text);
+        }
+    }
+    (after, before)
+}
+
+#[test]
+fn a_turn_shows_what_came_and_what_went_and_by_whom() {
+    let (mut world, alice, bob) = two_people(6);
+    let (ada, ben) = (world.did(0), world.did(1));
+    world.type_at(alice, 0, 0, "Hello 👩‍👩‍👧 e\u{301}.");
+    world.run(MOMENT);
+    world.type_at(bob, 6, 8, "שלום");
+    world.run(LONG);
+    world.type_at(alice, 0, 6, "");
+    world.run(MOMENT);
+    let history = history(&world, bob);
+    let turns = history.turns(LONG);
+    let told: Vec<_> = turns.iter().map(|t| (&t.author, t.inserted, t.deleted)).collect();
+    assert_eq!(told, [(&ada, 18, 0), (&ben, 4, 8), (&ada, 0, 6)], "each as soon as the other has written");
+    let passages = |turn: usize| -> Vec<_> {
+        let passages = history.passages(turns[turn].entries.clone());
+        passages.into_iter().map(|passage| (passage.text, passage.author, passage.fate)).collect()
+    };
+    let text = |text: &str, author: &_, fate| (text.to_owned(), Clone::clone(author), fate);
+    assert_eq!(passages(0), [text("Hello 👩‍👩‍👧 e\u{301}.", &ada, Fate::Added)]);
+    let by_ben = Fate::Removed { by: ben.clone() };
+    assert_eq!(
+        passages(1),
+        [
+            text("Hello ", &ada, Fate::Kept),
+            text("👩‍👩‍👧", &ada, by_ben),
+            text("שלום", &ben, Fate::Added),
+            text(" e\u{301}.", &ada, Fate::Kept),
+        ]
+    );
+    let by_ada = Fate::Removed { by: ada.clone() };
+    assert_eq!(
+        passages(2),
+        [text("Hello ", &ada, by_ada), text("שלום", &ben, Fate::Kept), text(" e\u{301}.", &ada, Fate::Kept),]
+    );
+    let beside_itself = history.passages(9..12);
+    assert!(beside_itself.iter().all(|passage| passage.fate == Fate::Kept), "there are only three entries");
+    assert_eq!(beside_itself.iter().map(|p| p.text.as_str()).collect::<String>(), "שלום e\u{301}.");
+}
+
+#[test]
+fn going_back_is_an_edit_that_can_be_taken_back() {
+    let (mut world, alice, bob) = two_people(7);
+    world.type_at(alice, 0, 0, "Kept, 👋 lost");
+    world.run(MOMENT);
+    world.type_at(bob, 9, 4, "and new");
+    world.run(MOMENT);
+    let now = world.devices[alice].replica.text();
+    let back = history(&world, alice).way_back(1);
+    assert!(back.iter().all(|splice| splice.at.0 >= 9), "what is in both stays: {back:?}");
+    world.hand(alice, Event::Edit(back));
+    world.devices[alice].view = world.devices[alice].replica.text();
+    world.run(MOMENT);
+    assert_eq!(world.devices[bob].view, "Kept, 👋 lost");
+    let later = history(&world, bob);
+    assert_eq!(later.turns(LONG).len(), 3, "nothing of what was is rewritten");
+    world.hand(alice, Event::Undo);
+    world.run(MOMENT);
+    assert_eq!(world.devices[bob].view, now);
+    assert_eq!(history(&world, alice).way_back(2), [], "it is that text already, whoever brought it back");
 }
 
 #[test]
@@ -199,10 +307,15 @@ fn the_history_of_a_paper_is_told() {
     let woven = began.elapsed() - told;
     let authored = history.authored_at(Timestamp::MAX);
     let attributed = began.elapsed() - told - woven;
+    let half = history.written().len() / 2;
+    let passages = history.passages(half..half + 1);
+    let compared = began.elapsed() - told - woven - attributed;
+    assert!(passages.iter().any(|passage| passage.fate != Fate::Kept), "an entry changes something");
     assert_eq!(history.text_at(Timestamp::MAX), world.devices[alice].replica.text());
     assert!(authored.iter().map(|a| &a.author).collect::<std::collections::BTreeSet<_>>().len() == 2);
     eprintln!(
-        "{count} edits, {} entries: listed in {told:?}, half-way woven in {woven:?}, attributed in {attributed:?}",
+        "{count} edits, {} entries: listed in {told:?}, half-way woven in {woven:?}, attributed in {attributed:?}, \
+         compared in {compared:?}",
         history.written().len()
     );
 }

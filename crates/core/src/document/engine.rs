@@ -51,12 +51,12 @@ pub(super) struct Engine {
 
 /// A part of the text, deleted or not, that one client wrote in one go.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    pub(super) id: Id,
+pub(crate) struct Stretch {
+    pub(crate) id: Id,
     /// In UTF-16 units.
-    pub(super) len: u32,
-    pub(super) text: String,
-    pub(super) deleted: bool,
+    pub(crate) len: u32,
+    pub(crate) text: String,
+    pub(crate) deleted: bool,
 }
 
 impl Engine {

@@ -47,6 +47,8 @@ pub use crate::sticky::{Bias, Sticky};
 use crate::text::{Splice, SpliceError, Utf16Offset};
 use crate::time::Timestamp;
 use engine::Engine;
+pub(crate) use engine::Stretch;
+pub(crate) use splices::units;
 use undo::{Step, Undo};
 pub use waiting::{WaitingRoom, WaitingRoomFull};
 
@@ -281,6 +283,11 @@ impl Document {
             Readiness::Known => {}
             Readiness::Waiting(missing) => panic!("took in an update that waits for {missing:?}"),
         }
+    }
+
+    /// All of the text from its beginning to its end, what was deleted included where it was.
+    pub(crate) fn everything(&self) -> Vec<Stretch> {
+        self.engine.stretches()
     }
 
     /// Who wrote what: the visible text from its beginning to its end, as stretches that were written in a row.

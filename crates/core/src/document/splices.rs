@@ -68,7 +68,7 @@ pub(super) fn difference(before: &str, after: &str) -> Option<Splice> {
 }
 
 /// `len` UTF-16 units of a text from `from` on; half a character is U+FFFD.
-pub(super) fn units(text: &str, from: u32, len: u32) -> String {
+pub(crate) fn units(text: &str, from: u32, len: u32) -> String {
     let mut units = String::new();
     let mut left = len;
     for character in from_unit(text, from).chars() {

@@ -77,6 +77,22 @@ impl IdRanges {
             .map(move |(start, end)| start.max(from)..end.min(to))
     }
 
+    /// The parts of `range` that are not in the set, ascending.
+    pub(crate) fn outside(&self, client: ClientId, range: Range<u32>) -> Vec<Range<u32>> {
+        let (mut from, end) = (range.start, range.end);
+        let mut outside = Vec::new();
+        for inside in self.within(client, range) {
+            if from < inside.start {
+                outside.push(from..inside.start);
+            }
+            from = inside.end;
+        }
+        if from < end {
+            outside.push(from..end);
+        }
+        outside
+    }
+
     /// All ranges, by client and clock ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, Range<u32>)> + '_ {
         self.0
@@ -158,6 +174,9 @@ mod tests {
                 let inside: Vec<u32> = ranges.within(client(), from..to).flatten().collect();
                 let expected: Vec<u32> = (from..to).filter(|&clock| flags[clock as usize]).collect();
                 assert_eq!(inside, expected, "{from}..{to} of {listed:?}");
+                let outside: Vec<u32> = ranges.outside(client(), from..to).into_iter().flatten().collect();
+                let expected: Vec<u32> = (from..to).filter(|&clock| !flags[clock as usize]).collect();
+                assert_eq!(outside, expected, "{from}..{to} without {listed:?}");
             }
         }
     }

@@ -8,25 +8,34 @@
 //! builds on: an entry shows no earlier than all of its causes do ([`Written::shown_at`]). Typing is folded into entries of
 //! up to five minutes, each with the time of its first edit, so that is how closely a moment can be told.
 //!
+//! A timeline has [`History::turns`], each of which leads from one text to the next ([`History::passages`]); to go back to one
+//! is to edit the text again ([`History::way_back`]).
+//!
 //! It is told on the spot: of a paper of 259,778 keystrokes, 12,053 entries, the list takes some 60 ms, any moment's text up
 //! to some 60 ms, and who wrote what of it twice that (`tests/history.rs`, optimised).
 //!
 //! [`Replica::history`]: crate::replica::Replica::history
 
 mod order;
+mod passage;
 mod sitting;
+mod turn;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use sheaf_repo::did::Did;
 
 use self::order::{Line, Placed};
-pub use self::sitting::Sitting;
+pub use self::{
+    passage::{Fate, Passage},
+    sitting::Sitting,
+    turn::Turn,
+};
 use crate::{
     client_id::{ClientId, ReplicaId},
     document::Document,
     door::{Content, VettedUpdate, ranges::IdRanges},
-    text::Utf16Offset,
+    text::{Splice, Utf16Offset, differences, utf16_len},
     time::Timestamp,
 };
 
@@ -133,11 +142,46 @@ impl History {
         sitting::sittings(&self.written, pause)
     }
 
+    /// What was written in turns: of one author, with pauses of at most `pause` and nobody else's word in between. Together
+    /// they are the whole history, in order.
+    pub fn turns(&self, pause: std::time::Duration) -> Vec<Turn> {
+        turn::turns(&self.written, pause)
+    }
+
+    /// The text after so many of the entries (all of them, where there are fewer).
+    pub fn text_after(&self, entries: usize) -> String {
+        self.document_after(entries).text()
+    }
+
+    /// The text after these entries beside the text before them, from its beginning to its end: what is
+    /// [`Fate::Added`] or [`Fate::Kept`] is the text after them, what is kept or [`Fate::Removed`] the text before (but that a
+    /// character which was cut in half meanwhile is two replacement characters in both).
+    pub fn passages(&self, entries: Range<usize>) -> Vec<Passage> {
+        let end = entries.end.min(self.written.len());
+        passage::passages(self, &(entries.start.min(end)..end))
+    }
+
+    /// The splices that make the text after so many entries of the text as it is now: an edit like any other. What shows in
+    /// both stays and keeps its author, unless writing it anew touches less.
+    pub fn way_back(&self, entries: usize) -> Vec<Splice> {
+        let (now, then) = (self.document_after(self.written.len()), self.document_after(entries));
+        let by_author = now.splices_to(&then);
+        let by_letter = differences(&now.text(), &then.text());
+        // Who takes something back and brings it again has the same words twice; by who wrote what they would be exchanged.
+        let touched = |splices: &[Splice]| -> u64 {
+            splices.iter().map(|s| u64::from(s.delete) + u64::from(utf16_len(&s.insert))).sum()
+        };
+        if touched(&by_letter) < touched(&by_author) { by_letter } else { by_author }
+    }
+
     fn document_at(&self, at: Timestamp) -> Document {
+        self.document_after(self.written.partition_point(|written| written.shown_at <= at))
+    }
+
+    fn document_after(&self, entries: usize) -> Document {
         // Nobody ever writes in it.
         let mut document = Document::new(ClientId::MIN);
-        let until = self.written.partition_point(|written| written.shown_at <= at);
-        for update in &self.updates[..until] {
+        for update in &self.updates[..entries.min(self.updates.len())] {
             document.take_in(update);
         }
         document
