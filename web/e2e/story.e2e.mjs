@@ -214,7 +214,7 @@ describe("two people write one document", () => {
     assert.ok(left.startsWith("Elsewhere. ") && left.endsWith("Here."), "and Alice's stay");
   });
 
-  test("two tabs of one account are two writers of one text", async () => {
+  test("two tabs of one account write one text", async () => {
     const second = await bob.secondTab(link);
     const before = await bob.wholeText();
     await second.sees(before);

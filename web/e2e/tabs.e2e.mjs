@@ -122,4 +122,28 @@ describe("one account in several tabs", () => {
       await third.context.close();
     });
   }
+
+  test("the engine of the tab that leads hangs: another takes over, the hanging one writes nothing more, and its page goes on", async () => {
+    const alice = await world.signedIn("alice.test");
+    const link = await alice.newDocument(title());
+    await alice.typeAtEnd("Before. ");
+    await alice.statusSays(/^Published/);
+    const second = await alice.secondTab(link);
+    await second.sees("Before. ");
+    const engine = await alice.engine();
+    // Nobody waits for what never ends.
+    void engine
+      .evaluate(() => {
+        for (;;);
+      })
+      .catch(() => {});
+    await second.typeAtEnd("Meanwhile. ");
+    await second.statusSays(/^Published/);
+    await alice.sees("Before. Meanwhile. ");
+    await alice.typeAtEnd("After.");
+    await settled(alice, second);
+    assert.equal(await second.wholeText(), "Before. Meanwhile. After.");
+    assert.deepEqual([...alice.complaints, ...second.complaints], []);
+    await alice.context.close();
+  });
 });

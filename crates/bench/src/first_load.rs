@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// What gzip puts around the deflated data.
 const GZIP_FRAME: usize = 18;
 
-/// The scripts that `index.html` names or preloads, with what those import at once, and the engine's wasm.
+/// The scripts that `index.html` names or preloads, the worker's, with what those import at once, and the engine's wasm.
 pub(crate) fn measure(app: &Path) -> Result<Value> {
     let index = fs::read_to_string(app.join("index.html")).context("the app has no index.html")?;
     let mut wanted: Vec<String> = quoted(&index).filter(|s| s.ends_with(".js")).map(file_name).collect();
@@ -22,7 +22,9 @@ pub(crate) fn measure(app: &Path) -> Result<Value> {
         let path = app.join("assets").join(&name);
         let script = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         js += gzipped(&script);
-        wanted.extend(static_imports(&String::from_utf8_lossy(&script)));
+        let script = String::from_utf8_lossy(&script);
+        wanted.extend(static_imports(&script));
+        wanted.extend(workers(&script));
     }
     let mut wasm = 0;
     for entry in fs::read_dir(app.join("assets")).context("the app has no assets")? {
@@ -31,6 +33,7 @@ pub(crate) fn measure(app: &Path) -> Result<Value> {
             wasm += gzipped(&fs::read(&path)?);
         }
     }
+    ensure!(scripts.iter().any(|name| name.starts_with("worker")), "no script begins the engine's worker");
     ensure!(js > 0 && wasm > 0, "the app's scripts or engine were not found in {}", app.display());
     Ok(json!({ "js_gz_bytes": js, "wasm_gz_bytes": wasm }))
 }
@@ -49,6 +52,12 @@ fn static_imports(script: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// `new Worker(new URL("…/name.js", …))`: the engine runs in one, so nothing is there before it is.
+fn workers(script: &str) -> Vec<String> {
+    let after = script.match_indices("new Worker(").map(|(at, _)| &script[at..]);
+    after.filter_map(|rest| rest.split(['"', '`', '\'']).nth(1)).map(file_name).collect()
 }
 
 fn quoted(html: &str) -> impl Iterator<Item = &str> {

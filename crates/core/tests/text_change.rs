@@ -2,13 +2,29 @@
 
 use serde_json::Value;
 use sheaf_core::text::{
-    Splice, apply_splices,
+    Splice, Utf16Offset, apply_splices,
     change::{Change, Comes, Misfit},
     differences, utf16_len,
 };
 
-mod chance;
-use chance::{Chance, seeds};
+mod document_support;
+use document_support::{Chance, for_each_seed, random_boundary, random_text};
+
+/// Up to four splices that go through the text once.
+fn random_pass(chance: &mut Chance, text: &str) -> Vec<Splice> {
+    let mut cuts: Vec<u32> = (0..2 * chance.below(5)).map(|_| random_boundary(chance, text)).collect();
+    cuts.sort_unstable();
+    let mut drift = 0i64;
+    cuts.chunks(2)
+        .map(|pair| {
+            let delete = if chance.one_in(3) { 0 } else { pair[1] - pair[0] };
+            let insert = if chance.one_in(3) { String::new() } else { random_text(chance, 2) };
+            let at = u32::try_from(i64::from(pair[0]) + drift).expect("what went was there");
+            drift += i64::from(utf16_len(&insert)) - i64::from(delete);
+            Splice { at: Utf16Offset(at), delete, insert }
+        })
+        .collect()
+}
 
 fn splices(of: &Value) -> Vec<Splice> {
     serde_json::from_value(of.clone()).expect("the fixture's splices")
@@ -39,10 +55,9 @@ fn changes_cross_as_in_codemirror() {
 #[test]
 #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
 fn two_changes_of_one_text_lead_to_one_text() {
-    for seed in seeds(2_000) {
-        let mut chance = Chance::new(seed);
-        let text = chance.text(20);
-        let (a, b) = (chance.splices(&text), chance.splices(&text));
+    for_each_seed(2_000, |seed, chance| {
+        let text = random_text(chance, 20);
+        let (a, b) = (random_pass(chance, &text), random_pass(chance, &text));
         let (one, other) =
             (Change::of(&a, utf16_len(&text)).unwrap(), Change::of(&b, utf16_len(&text)).unwrap());
         let (mut left, mut right) = (text.clone(), text.clone());
@@ -56,24 +71,23 @@ fn two_changes_of_one_text_lead_to_one_text() {
             apply_splices(&mut after, &a).unwrap();
             utf16_len(&after) as usize
         });
-    }
+    });
 }
 
 #[test]
 #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
 fn the_differences_of_random_texts_lead_from_one_to_the_other() {
-    for seed in seeds(500) {
-        let mut chance = Chance::new(seed);
-        let before = chance.text(60);
+    for_each_seed(500, |seed, chance| {
+        let before = random_text(chance, 60);
         let mut after = before.clone();
         for _ in 0..chance.below(4) {
-            let splices = chance.splices(&after);
+            let splices = random_pass(chance, &after);
             apply_splices(&mut after, &splices).unwrap();
         }
         let mut text = before.clone();
         apply_splices(&mut text, &differences(&before, &after)).unwrap();
         assert_eq!(text, after, "seed {seed}");
-    }
+    });
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! How the text of one document becomes that of another, by who wrote what.
 
 use super::engine::{Engine, Stretch};
-use super::splices::{difference, units};
+use super::splices::units;
 use crate::door::Id;
 use crate::door::ranges::IdRanges;
-use crate::text::{Splice, apply_splices, utf16_len};
+use crate::text::{Splice, apply_splices, difference, utf16_len};
 
 /// The splices that make `before`'s text `after`'s. What shows in both is in the same order in both, so one walk finds what
 /// went and what came.

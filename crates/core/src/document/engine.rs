@@ -16,7 +16,7 @@ use yrs::{
 
 use super::order::Order;
 use super::pairs::Pairs;
-use super::splices::{difference, from_unit, splices};
+use super::splices::{from_unit, splices};
 use super::{MAX_TEXT_LEN, StateVector};
 use crate::client_id::ClientId;
 use crate::door::ranges::IdRanges;
@@ -24,7 +24,7 @@ use crate::door::{
     CLOCK_LIMIT, ClientRuns, Content, Id, Parsed, Piece, ROOT, Run, canonical, encode, in_order, parse,
 };
 use crate::sticky::{Bias, Sticky};
-use crate::text::{Splice, SpliceError, Utf16Offset, apply_splices, utf16_len};
+use crate::text::{Splice, SpliceError, Utf16Offset, apply_splices, difference, utf16_len};
 
 /// Marks transactions whose splices nobody needs to be told, because they come from the one who made them.
 const UNWATCHED: &str = "unwatched";

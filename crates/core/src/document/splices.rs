@@ -1,11 +1,11 @@
-//! Splices, as the CRDT library reports changes or as two texts differ; and halves of characters.
+//! Splices, as the CRDT library reports changes; and halves of characters.
 
 use std::borrow::Cow;
 
 use yrs::types::Delta;
 use yrs::{Any, Out};
 
-use crate::text::{Splice, Utf16Offset, utf16_len};
+use crate::text::{Splice, utf16_len};
 
 /// The text from a UTF-16 unit on. The second half of a character is U+FFFD, as Yjs has it.
 pub(super) fn from_unit(text: &str, from: u32) -> Cow<'_, str> {
@@ -46,27 +46,6 @@ pub(super) fn splices(delta: &[Delta]) -> Vec<Splice> {
     splices
 }
 
-/// One splice that makes `after` of `before`.
-pub(super) fn difference(before: &str, after: &str) -> Option<Splice> {
-    let prefix: usize =
-        before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let (before_rest, after_rest) = (&before[prefix..], &after[prefix..]);
-    let suffix: usize = before_rest
-        .chars()
-        .rev()
-        .zip(after_rest.chars().rev())
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum();
-    let gone = &before_rest[..before_rest.len() - suffix];
-    let come = &after_rest[..after_rest.len() - suffix];
-    (gone != come).then(|| Splice {
-        at: Utf16Offset(utf16_len(&before[..prefix])),
-        delete: utf16_len(gone),
-        insert: come.to_owned(),
-    })
-}
-
 /// `len` UTF-16 units of a text from `from` on; half a character is U+FFFD.
 pub(crate) fn units(text: &str, from: u32, len: u32) -> String {
     let mut units = String::new();
@@ -90,7 +69,7 @@ pub(crate) fn units(text: &str, from: u32, len: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::apply_splices;
+    use crate::text::Utf16Offset;
 
     #[test]
     #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
@@ -102,21 +81,6 @@ mod tests {
         assert_eq!(units("a😀b", 1, 1), "\u{fffd}");
         assert_eq!(units("a😀b", 2, 2), "\u{fffd}b");
         assert_eq!(units("a😀b", 0, 4), "a😀b");
-    }
-
-    #[test]
-    #[cfg_attr(target_arch = "wasm32", wasm_bindgen_test::wasm_bindgen_test)]
-    fn the_difference_makes_one_text_of_the_other() {
-        let texts = ["", "a", "aa", "a😀a", "a\u{fffd}\u{fffd}a", "שלום", "שלום\r\n", "aba"];
-        for before in texts {
-            for after in texts {
-                let mut text = before.to_owned();
-                let splice = difference(before, after);
-                assert_eq!(splice.is_none(), before == after);
-                apply_splices(&mut text, splice.as_slice()).unwrap();
-                assert_eq!(text, after, "from {before:?}");
-            }
-        }
     }
 
     #[test]

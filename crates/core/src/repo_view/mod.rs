@@ -32,7 +32,7 @@ pub use self::{
     trouble::Trouble,
 };
 use self::{
-    pursuit::{Known, Pursuit, Step, Written},
+    pursuit::{Arrival, Known, Pursuit, Step, Written},
     ring::{Awaited, FalseAlarms, Ring},
 };
 use crate::{
@@ -154,17 +154,13 @@ impl RepoView {
         }
     }
 
-    /// This device has written there, and the repo was at this revision then. Whatever stands there at a newer head is news,
-    /// even if it is what stood there before: a late copy of an earlier write, or somebody's taking it back.
+    /// This device has written there, and the repo was at this revision then. What stands there at an older head is no news any
+    /// more; whatever stands there at that one or a newer is, even if it is what stood there before: a late copy of an earlier
+    /// write, or somebody's taking it back.
     pub fn written(&mut self, path: String, rev: Tid) {
         if self.head.as_ref().is_none_or(|head| head.rev < rev) {
             self.written.insert(path, rev);
         }
-    }
-
-    /// Whether this device has written there since: what stands there at the verified head is older than that.
-    pub fn is_outdated(&self, path: &str) -> bool {
-        self.written.contains_key(path)
     }
 
     /// Takes up where [`RepoView::save`] left off. Bytes that make no sense are as good as none: everything is walked again.
@@ -385,13 +381,7 @@ impl RepoView {
         let step = Pursuit::from_carried(commit, blocks).step(now, &identity, &known);
         let advance = match step {
             Step::Arrived(arrival) if self.head.as_ref().is_none_or(|head| head.rev < arrival.head.rev) => {
-                let gone = self.entries.keys().filter(|path| !arrival.entries.contains_key(*path));
-                let advance = Advance { changed: arrival.changed, gone: gone.cloned().collect() };
-                self.written.retain(|_, rev| *rev > arrival.head.rev);
-                self.head = Some(arrival.head);
-                self.commit = Some(arrival.commit);
-                self.entries = arrival.entries;
-                self.nodes = arrival.nodes;
+                let advance = self.arrive(arrival);
                 // Of the other ranges it says nothing.
                 self.complete = false;
                 Some(advance)
@@ -407,6 +397,22 @@ impl RepoView {
             }
         };
         self.entries.extend(rest);
+        advance
+    }
+
+    /// Moves to a newer head; what is news there. What this device wrote itself since that head is known already: what stood
+    /// there before is none, neither an older record nor that there was one.
+    fn arrive(&mut self, arrival: Box<Arrival>) -> Advance {
+        let Arrival { head, commit, entries, nodes, mut changed } = *arrival;
+        self.written.retain(|_, rev| *rev > head.rev);
+        let is_news = |path: &String| !self.written.contains_key(path);
+        changed.retain(|(path, ..)| is_news(path));
+        let gone = self.entries.keys().filter(|path| !entries.contains_key(*path) && is_news(path));
+        let advance = Advance { changed, gone: gone.cloned().collect() };
+        self.head = Some(head);
+        self.commit = Some(commit);
+        self.entries = entries;
+        self.nodes = nodes;
         advance
     }
 
@@ -488,17 +494,12 @@ impl RepoView {
                 self.then_again(now, ids, outcome)
             }
             Step::Arrived(arrival) => {
-                let gone = self.entries.keys().filter(|path| !arrival.entries.contains_key(*path));
-                let advance = Advance { changed: arrival.changed, gone: gone.cloned().collect() };
+                let rev = arrival.head.rev.clone();
+                let advance = self.arrive(arrival);
                 if !advance.changed.is_empty() || !advance.gone.is_empty() {
-                    self.changed_at = Some(arrival.head.rev.clone());
+                    self.changed_at = Some(rev);
                 }
                 outcome.advance = Some(advance);
-                self.written.retain(|_, rev| *rev > arrival.head.rev);
-                self.head = Some(arrival.head);
-                self.commit = Some(arrival.commit);
-                self.entries = arrival.entries;
-                self.nodes = arrival.nodes;
                 self.complete = true;
                 self.false_alarms = FalseAlarms::default();
                 self.settle(now);

@@ -15,22 +15,47 @@ const MAX_STEPS: usize = 400;
 /// ]);
 /// ```
 pub fn differences(before: &str, after: &str) -> Vec<Splice> {
-    let prefix: usize =
-        before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let (rest, other) = (&before[prefix..], &after[prefix..]);
-    let suffix: usize = rest
-        .chars()
-        .rev()
-        .zip(other.chars().rev())
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum();
-    let (gone, come) = (&rest[..rest.len() - suffix], &other[..other.len() - suffix]);
-    let at = utf16_len(&before[..prefix]);
-    let (from, to): (Vec<char>, Vec<char>) = (gone.chars().collect(), come.chars().collect());
+    let between = Between::of(before, after);
+    let (from, to): (Vec<char>, Vec<char>) = (between.gone.chars().collect(), between.come.chars().collect());
     match shortest_way(&from, &to) {
-        Some(steps) => splices(at, &from, &to, &steps),
-        None => vec![Splice { at: Utf16Offset(at), delete: utf16_len(gone), insert: come.to_owned() }],
+        Some(steps) => splices(between.at, &from, &to, &steps),
+        None => vec![between.splice()],
+    }
+}
+
+/// One splice that makes `after` of `before`, if they differ.
+pub(crate) fn difference(before: &str, after: &str) -> Option<Splice> {
+    (before != after).then(|| Between::of(before, after).splice())
+}
+
+/// What differs between what two texts begin with alike and what they end with alike.
+struct Between<'a> {
+    at: u32,
+    gone: &'a str,
+    come: &'a str,
+}
+
+impl<'a> Between<'a> {
+    fn of(before: &'a str, after: &'a str) -> Self {
+        let prefix: usize =
+            before.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+        let (rest, other) = (&before[prefix..], &after[prefix..]);
+        let suffix: usize = rest
+            .chars()
+            .rev()
+            .zip(other.chars().rev())
+            .take_while(|(a, b)| a == b)
+            .map(|(a, _)| a.len_utf8())
+            .sum();
+        Between {
+            at: utf16_len(&before[..prefix]),
+            gone: &rest[..rest.len() - suffix],
+            come: &other[..other.len() - suffix],
+        }
+    }
+
+    fn splice(&self) -> Splice {
+        Splice { at: Utf16Offset(self.at), delete: utf16_len(self.gone), insert: self.come.to_owned() }
     }
 }
 
@@ -42,7 +67,8 @@ enum Step {
     Insert,
 }
 
-/// Myers' greedy search (“An O(ND) Difference Algorithm”, 1986), given up after [`MAX_STEPS`].
+/// Myers' greedy search (“An O(ND) Difference Algorithm”, 1986), given up after [`MAX_STEPS`]. The libraries that have it give up
+/// by a clock, and core has none: without a bound, two texts with nothing in common would take minutes.
 fn shortest_way(from: &[char], to: &[char]) -> Option<Vec<Step>> {
     let (n, m) = (from.len(), to.len());
     let middle = MAX_STEPS + 1;
@@ -149,6 +175,12 @@ mod tests {
                 assert_eq!(splices.is_empty(), before == after, "{before:?} {after:?} {splices:?}");
                 apply_splices(&mut text, &splices).unwrap();
                 assert_eq!(text, after, "from {before:?}");
+
+                let mut text = before.to_owned();
+                let splice = difference(before, after);
+                assert_eq!(splice.is_none(), before == after);
+                apply_splices(&mut text, splice.as_slice()).unwrap();
+                assert_eq!(text, after, "from {before:?} in one");
             }
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use difference::difference;
 pub use difference::differences;
 
 /// A place in a text, in UTF-16 code units from its beginning. `😀` takes two.
