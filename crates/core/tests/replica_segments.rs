@@ -9,6 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::time::Duration;
 
 use sheaf_core::{
+    record::SegmentRecord,
     replica::{Event, FetchFailure, Presence, WriteFailure},
     repo_view::Trouble,
 };
@@ -298,6 +299,34 @@ fn a_late_copy_of_what_was_read_before_is_noticed_all_the_same() {
     world.arrive_late(&bob_did, &rkey, early);
     world.accounts.get_mut(&bob_did).unwrap().reads_fail = None;
     world.run(Duration::from_secs(300));
+    let newcomer = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[newcomer].view, world.devices[bob].view);
+    assert_eq!(world.devices[alice].view, world.devices[bob].view);
+}
+
+#[test]
+fn a_late_copy_that_is_read_before_the_answer_to_what_it_replaced_is_noticed_too() {
+    let (mut world, alice, bob) = two_people(38);
+    let (uri, bob_did) = (world.uri(0), world.did(1));
+    world.type_at(bob, 0, 0, "early ");
+    world.run(MOMENT);
+    let rkey = world.segments(&bob_did)[0].clone();
+    let early = segment_of(&world, &bob_did, &rkey);
+    // So much that the segment is full, and so sealed.
+    let much: String = (0..8_000).map(|_| char::from(b'!' + world.choices.below(90) as u8)).collect();
+    world.type_at(bob, 6, 0, &much);
+    let is_answer = |event: &Event| matches!(event, Event::Written { .. });
+    while !world.devices[bob].inbox.iter().any(is_answer) {
+        assert!(world.deliver_one(), "it is never written");
+    }
+    let at = world.devices[bob].inbox.iter().position(is_answer).unwrap();
+    let answer = world.devices[bob].inbox.remove(at).unwrap();
+    assert!(SegmentRecord::parse(&segment_of(&world, &bob_did, &rkey)).unwrap().sealed);
+    world.arrive_late(&bob_did, &rkey, early);
+    world.run(MOMENT);
+    world.hand(bob, answer);
+    world.run(WHILE);
     let newcomer = world.open(&uri, None);
     world.run(WHILE);
     assert_eq!(world.devices[newcomer].view, world.devices[bob].view);

@@ -196,12 +196,18 @@ impl Replica {
         match result {
             Ok(receipt) => {
                 self.outbox.succeeded(&cargo);
-                let view = self.config.account.as_ref().and_then(|account| self.views.get_mut(account));
-                if let (Some(view), Some(rev)) = (view, &receipt.rev) {
-                    view.written(path, rev.clone());
-                }
                 self.own_rev = receipt.rev.clone().or(self.own_rev.take());
+                let account = self.config.account.clone();
+                let view = account.as_ref().and_then(|account| self.views.get_mut(account));
+                let is_replaced = view
+                    .zip(receipt.rev.clone())
+                    .is_some_and(|(view, rev)| view.written(path, rev, receipt.cid.as_ref()));
                 self.published(now, cargo, &receipt);
+                if let Some(account) = account.filter(|_| is_replaced) {
+                    let outcome =
+                        self.views.get_mut(&account).map(|view| view.ring(now, None, &mut self.ids));
+                    self.take_outcome(now, &account, outcome.unwrap_or_default());
+                }
             }
             Err(failure) => {
                 tracing::info!(%failure, "a write did not go through");

@@ -156,11 +156,20 @@ impl RepoView {
 
     /// This device has written there, and the repo was at this revision then. What stands there at an older head is no news any
     /// more; whatever stands there at that one or a newer is, even if it is what stood there before: a late copy of an earlier
-    /// write, or somebody's taking it back.
-    pub fn written(&mut self, path: String, rev: Tid) {
+    /// write, or somebody's taking it back. Whether something else stands there already, so that the repo is to be looked at: it
+    /// was read when this device did not know yet what it would replace, and is told once more.
+    #[must_use = "what stands there is told with the next look"]
+    pub fn written(&mut self, path: String, rev: Tid, cid: Option<&Cid>) -> bool {
         if self.head.as_ref().is_none_or(|head| head.rev < rev) {
             self.written.insert(path, rev);
+            return false;
         }
+        let is_replaced = cid.is_some_and(|cid| self.entries.get(&path).is_some_and(|there| there != cid));
+        if is_replaced {
+            self.entries.remove(&path);
+            self.complete = false;
+        }
+        is_replaced
     }
 
     /// Takes up where [`RepoView::save`] left off. Bytes that make no sense are as good as none: everything is walked again.
