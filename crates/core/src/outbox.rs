@@ -10,7 +10,7 @@ use crate::{
     client_id::ReplicaId,
     record::DocumentRecord,
     replica::{Stalled, WriteFailure, WriteId},
-    segment::{SegmentLog, SegmentPlan},
+    segment::{Entry, LogOp, SegmentLog, SegmentPlan},
     time::Timestamp,
 };
 
@@ -286,6 +286,24 @@ impl Outbox {
             self.hurry = false;
         }
         log.segments.was_published(plan)
+    }
+
+    /// The repo holds more of this log than the device has published, as far as is known, and of what waits the first
+    /// `published_of_waiting`. Says what to store; `None` while a write of it is under way or may have happened, which will tell.
+    pub fn go_on_from(
+        &mut self,
+        replica: &ReplicaId,
+        seq: u32,
+        published: Vec<Entry>,
+        published_of_waiting: u64,
+    ) -> Option<Vec<LogOp>> {
+        if self.unsure.contains_key(replica) {
+            return None;
+        }
+        let log = self.logs.get_mut(replica).filter(|log| published_of_waiting <= log.durable)?;
+        log.durable -= published_of_waiting;
+        self.published_any = true;
+        Some(log.segments.go_on_from(seq, published, published_of_waiting))
     }
 
     /// A write went well: failures before it are history.

@@ -368,3 +368,34 @@ fn two_who_go_by_one_name_do_not_put_back_theirs_for_ever() {
     world.run(Duration::from_secs(600));
     assert_eq!(segment_of(&world, &bob_did, &rkey), theirs);
 }
+
+#[test]
+fn a_device_restored_from_a_backup_goes_on_from_where_its_repo_is() {
+    for segments in [0, 2] {
+        let (mut world, alice, bob) = two_people(39);
+        let (uri, bob_did) = (world.uri(0), world.did(1));
+        world.type_at(bob, 0, 0, "early ");
+        world.run(MOMENT);
+        let backup = world.devices[bob].store.clone();
+        world.type_at(bob, 6, 0, "and late ");
+        type_much(&mut world, bob, segments);
+        world.run(WHILE);
+        let whole = world.devices[alice].view.clone();
+        assert_eq!(world.segments(&bob_did).len() > 1, segments > 0);
+
+        world.devices[bob].store = backup;
+        world.restart(bob);
+        assert_eq!(world.devices[bob].view, "early ");
+        world.run(MOMENT);
+        assert_eq!(world.devices[bob].view, whole);
+        world.type_at(bob, 0, 0, "later 🪴 ");
+        world.run(WHILE);
+        let newcomer = world.open(&uri, None);
+        world.run(WHILE);
+        for device in [alice, bob, newcomer] {
+            assert_eq!(world.devices[device].view, format!("later 🪴 {whole}"));
+        }
+        world.restart(bob);
+        assert_eq!(world.devices[bob].view, format!("later 🪴 {whole}"));
+    }
+}

@@ -115,12 +115,23 @@ impl Ledger {
                 }
             }
         }
-        Expected { text: text.text(), unfounded: waiting.len() }
+        let client =
+            |did: &Did, replica: &ReplicaId| ClientId::derive(did.as_str(), &document.to_string(), replica);
+        let kept =
+            self.logs.keys().filter(|(did, _)| did == document.owner() || record.editors.contains(did));
+        let accepted = record.former.iter().flat_map(|former| {
+            former.replicas.iter().map(move |limit| (client(&former.did, &limit.replica), limit.clock))
+        });
+        let unfounded = kept.filter(|(did, replica)| waiting.holds_of(client(did, replica))).count()
+            + accepted
+                .filter(|(client, clock)| text.state_vector().get(client).unwrap_or(&0) < clock)
+                .count();
+        Expected { text: text.text(), unfounded }
     }
 }
 
 /// What an account's repo holds of a document, as far as it is in its own name.
-fn published(document: &DocumentUri, account: &Account) -> Vec<(ReplicaId, VettedUpdate)> {
+pub(crate) fn published(document: &DocumentUri, account: &Account) -> Vec<(ReplicaId, VettedUpdate)> {
     let mut updates = Vec::new();
     for path in account.repo.paths().filter(|path| path.starts_with(record::SEGMENT)) {
         let segment = account.repo.get(path).and_then(|(_, bytes)| SegmentRecord::parse(bytes).ok());
@@ -139,7 +150,8 @@ fn published(document: &DocumentUri, account: &Account) -> Vec<(ReplicaId, Vette
 #[derive(Debug)]
 pub(crate) struct Expected {
     pub(crate) text: String,
-    /// How many changes build on something that was not kept.
+    /// How many replicas have changes that count but build on something that was not kept. What former editors wrote beyond
+    /// what is accepted of them may: not all that they wrote before they knew was published, and none of it shows.
     pub(crate) unfounded: usize,
 }
 

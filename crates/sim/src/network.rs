@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sheaf_core::{
-    client_id::ClientId,
+    client_id::{ClientId, ReplicaId},
     door::{self, Allowed},
     extent::Extent,
     record::{self, SegmentRecord},
@@ -297,7 +297,20 @@ impl World {
 
     // --- what is watched on the way ---
 
-    /// What leaves the device must be on its disk.
+    fn is_kept(&self, did: &Did, replica: &ReplicaId, sent: &Extent) -> bool {
+        let mut kept = self.ledger.extent(did, replica);
+        if kept.covers(sent) {
+            return true;
+        }
+        let account = self.hosts.accounts.iter().find(|account| account.did == *did);
+        let published = account.map(|account| ledger::published(&self.document, account)).unwrap_or_default();
+        kept.unite(&Extent::of(
+            published.iter().filter(|(name, _)| name == replica).map(|(_, update)| update),
+        ));
+        kept.covers(sent)
+    }
+
+    /// What leaves the device must be on its disk, or in its account's repo already, put there by whoever goes by its name.
     fn check_durable(&mut self, n: usize, commit: &Commit) {
         let Some(did) = self.devices[n].config.account.clone() else { return };
         for write in &commit.writes {
@@ -313,7 +326,7 @@ impl World {
                 Some((record.replica, Extent::of(&updates.ok()?)))
             });
             match sent {
-                Some((replica, sent)) if self.ledger.extent(&did, &replica).covers(&sent) => {}
+                Some((replica, sent)) if self.is_kept(&did, &replica, &sent) => {}
                 Some(_) => self
                     .fail(Invariant::DurableFirst, format!("device {n} sends {path}, which is not stored")),
                 None => self

@@ -71,7 +71,10 @@ impl World {
         }
         let expected = self.ledger.expected(&self.document, &record, &self.hosts.accounts);
         if expected.unfounded > 0 {
-            let why = format!("{} changes build on something that was not kept", expected.unfounded);
+            let why = format!(
+                "of {} replicas changes that count build on something that was not kept",
+                expected.unfounded
+            );
             return Some((Invariant::NothingLost, why));
         }
         for (n, device) in self.devices.iter().enumerate() {

@@ -3,7 +3,7 @@ import type { SignedIn, Told } from "../wasm/sheaf_web";
 import type { Call, FromEngine, FromWorker, Given, Request, Returned, ToWorker } from "./messages";
 import { Signer } from "./signing";
 
-/** The worker is asked this often whether it is there, while something is expected of the engine. */
+/** The worker of a page that is seen is asked this often whether it is there. */
 const LOOK_MS = 1_000;
 /** An engine that has said nothing for so long keeps one waiting. */
 const WAITING_MS = 4_000;
@@ -61,7 +61,8 @@ export class Engine {
   private readonly asked = new Map<number, Asked>();
   private readonly views = new Map<string, View>();
   private heard = 0;
-  private workerHeard = 0;
+  /** How often the worker was asked whether it is there, since it last said anything: a page that slept asked nothing. */
+  private unanswered = 0;
   private patience = HANGING_MS;
   private readonly looking: ReturnType<typeof setInterval>;
   private readonly listening = new AbortController();
@@ -126,7 +127,7 @@ export class Engine {
     // Its own errors it tells itself; this is one of loading it.
     worker.onerror = () => this.failed(new Error("A part of Sheaf could not be loaded. Reload the page: there may be a newer Sheaf."));
     const { tab, config, account } = this;
-    this.workerHeard = performance.now();
+    this.unanswered = 0;
     const begin: ToWorker = { begin: { tab, config, account, visible: !document.hidden, online: navigator.onLine } };
     worker.postMessage(begin);
     return worker;
@@ -143,7 +144,7 @@ export class Engine {
   }
 
   private fromWorker(message: FromWorker): void {
-    this.workerHeard = performance.now();
+    this.unanswered = 0;
     if ("engine" in message) {
       if (message.leader !== this.leader) return;
       this.hear();
@@ -210,16 +211,16 @@ export class Engine {
   private look(): void {
     if (engineState.stopped) return;
     const now = performance.now();
-    if (!this.expects) {
-      this.waiting = false;
-      this.heard = this.workerHeard = now;
-      return;
-    }
+    if (!this.expects) this.heard = now;
     this.waiting = now - this.heard > WAITING_MS;
     for (const view of this.views.values()) view.look();
-    if (!document.hidden && now - this.workerHeard > this.patience) {
+    if (document.hidden) return;
+    if (this.unanswered * LOOK_MS >= this.patience) {
       this.patience *= 2;
       this.beginAnew();
-    } else this.say({ ping: true });
+    } else {
+      this.unanswered += 1;
+      this.say({ ping: true });
+    }
   }
 }

@@ -50,7 +50,7 @@ impl Replica {
         self.fold = None;
         // Before the first look of this session the view may be older than what is in the store.
         let Some(view) = self.views.get(account).filter(|view| view.verified_at().is_some()) else { return };
-        let Some(head) = view.head() else { return };
+        let Some(head) = view.head().cloned() else { return };
         let mut logs: BTreeMap<ReplicaId, Vec<(SegmentKey, Cid)>> = BTreeMap::new();
         for (path, cid) in view.entries() {
             let key = path.split_once('/').filter(|(collection, _)| *collection == record::SEGMENT);
@@ -62,6 +62,9 @@ impl Replica {
         let ours =
             |replica: &ReplicaId| *replica == self.config.replica || self.config.adopt.contains(replica);
         logs.retain(|replica, _| ours(replica));
+        for (replica, log) in &logs {
+            self.go_on_from_repo(account, replica, log);
+        }
         // While a newer write of ours is still to be seen, the view cannot tell what is missing.
         let put_back = (self.own_rev.as_ref() <= Some(&head.rev))
             .then(|| {

@@ -27,6 +27,7 @@ mod people;
 mod publish;
 mod put_back;
 mod receive;
+mod set_back;
 mod snapshot;
 mod status;
 mod store_keys;

@@ -237,17 +237,25 @@ impl SegmentLog {
             return Vec::new();
         }
         let done = plan.upto - self.first_pending;
-        let mut ops: Vec<LogOp> = (self.first_pending..plan.upto).map(|n| (entry_key(n), None)).collect();
-        self.pending.drain(..usize::try_from(done).expect("no more than are pending"));
-        self.first_pending = plan.upto;
-        self.published_any = true;
         if plan.sealed {
-            // 100 million segments of 4 KB are more than anyone writes; the last one would be overwritten for ever.
-            self.seq = (self.seq + 1).min(MAX_SEQ);
-            self.published.clear();
+            self.go_on_from(self.seq + 1, Vec::new(), done)
         } else {
-            self.published.clone_from(&plan.content);
+            self.go_on_from(self.seq, plan.content.clone(), done)
         }
+    }
+
+    /// The active segment is now this one, with these entries published, and of the pending edits the first `done` are in
+    /// the repo: says what to store and delete.
+    pub fn go_on_from(&mut self, seq: u32, published: Vec<Entry>, done: u64) -> Vec<LogOp> {
+        let done = done.min(self.pending());
+        let upto = self.first_pending + done;
+        let mut ops: Vec<LogOp> = (self.first_pending..upto).map(|n| (entry_key(n), None)).collect();
+        self.pending.drain(..usize::try_from(done).expect("no more than are pending"));
+        self.first_pending = upto;
+        self.published_any = true;
+        // 100 million segments of 4 KB are more than anyone writes; the last one would be overwritten for ever.
+        self.seq = seq.min(MAX_SEQ);
+        self.published = published;
         ops.push((ACTIVE.to_owned(), Some(self.write_active())));
         ops
     }
