@@ -61,12 +61,15 @@ class TabWorker {
   }
 
   private async join(): Promise<void> {
-    // As long as this worker lives, so that the leader notices when it does not.
+    // As long as this worker lives, so that the leader notices when it does not. The page's worker before this one may hang
+    // and not let go of it.
     await new Promise<void>((held) => {
-      void navigator.locks.request(`sheaf tab ${this.begin.tab}`, () => {
-        held();
-        return new Promise(() => {});
-      });
+      navigator.locks
+        .request(`sheaf tab ${this.begin.tab}`, { steal: true }, () => {
+          held();
+          return new Promise(() => {});
+        })
+        .catch(() => self.close());
     });
     this.say({ hello: this.begin.tab });
     await this.lead({});
