@@ -220,7 +220,7 @@ describe("two people write one document", () => {
     await second.sees(before);
     await Promise.all([
       bob.change([{ from: 0, insert: "First tab. " }]),
-      second.change([{ from: before.length, insert: " Second tab." }]),
+      second.typeAtEnd(" Second tab."),
     ]);
     const whole = `First tab. ${before} Second tab.`;
     await bob.sees(whole);
