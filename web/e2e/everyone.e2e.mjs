@@ -48,6 +48,10 @@ describe("for everyone", () => {
       await bob.page.getByRole("dialog").waitFor();
       await accessible(bob, "sharing");
       await bob.page.keyboard.press("Escape");
+      await bob.button("Details").click();
+      await bob.page.getByRole("dialog").getByText("alice.test").waitFor();
+      await accessible(bob, "details");
+      await bob.page.keyboard.press("Escape");
       await bob.open(`${world.demo.app}#/`);
       await bob.page.getByRole("link", { name: title }).waitFor();
       await accessible(bob, "documents");

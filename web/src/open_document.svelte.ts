@@ -3,7 +3,7 @@ import type { Crossing } from "./editor/crossing";
 import type { Engine, View } from "./engine/engine";
 import { StatusLine } from "./status_line.svelte";
 import { engineState } from "./stopped.svelte";
-import type { Editor, News, Person, Status, Told } from "./wasm/sheaf_web";
+import type { Details, Editor, News, Person, Status, Told } from "./wasm/sheaf_web";
 import { RELOAD, SAVING, WAITING, listing } from "./words";
 
 /** Each write of a title is a record: one is written when the typing pauses. */
@@ -141,6 +141,11 @@ export class OpenDocument implements View {
 
   private tellListeners(): void {
     for (const listener of this.listeners) listener();
+  }
+
+  /** What is behind the status line, as of now. */
+  details(): Promise<Details> {
+    return this.engine.ask("details", this.name);
   }
 
   // --- what the person does ---

@@ -33,6 +33,25 @@ fn nothing_is_called_saved_before_the_store_says_so() {
 }
 
 #[test]
+fn what_waits_is_said_with_since_when() {
+    let mut world = World::new(3, 1);
+    let alice = world.create(0, "Notes");
+    world.run(MOMENT);
+    world.hand(alice, Event::Online(false));
+    let clock = |at: sheaf_core::time::Timestamp| Some(format!("second {}", at.as_millis() / 1_000));
+    assert_eq!(world.status(alice).sentence_since(clock), "Offline: everything is published");
+    world.type_at(alice, 0, 0, "first");
+    let first = world.now.as_millis() / 1_000;
+    world.run(WHILE);
+    world.type_at(alice, 5, 0, ", and later");
+    world.run(MOMENT);
+    let status = world.status(alice);
+    assert_eq!(status.sentence_since(clock), format!("Offline: 2 changes waiting since second {first}"));
+    assert_eq!(status.sentence(), "Offline: 2 changes waiting");
+    assert!(status.points_left < 5_000 && status.points_left_today < 35_000, "a new document costs something");
+}
+
+#[test]
 fn an_ended_session_with_nothing_waiting_counts_nothing() {
     let mut world = World::new(2, 1);
     let alice = world.create(0, "Notes");

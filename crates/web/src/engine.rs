@@ -12,6 +12,7 @@ use sheaf_core::{document_link::DocumentLink, document_uri::DocumentUri, text::S
 use sheaf_repo::did::Did;
 
 use crate::{
+    details::Details,
     open_document::{OpenDocument, Tell},
     shown::{Attached, Editor, GoingOn, Splice, Told},
 };
@@ -197,6 +198,11 @@ impl Engine {
         if let Some(document) = self.view(view) {
             document.announce();
         }
+    }
+
+    /// What is behind a view's status line.
+    pub fn details(&self, view: &str) -> Option<Details> {
+        self.view(view).map(|document| Details::from(&document.handle.status()))
     }
 
     fn view(&self, view: &str) -> Option<Rc<OpenDocument>> {

@@ -18,6 +18,8 @@
 //! assert_eq!(sheaf_core::text::Splice::from(typed), sheaf_core::text::Splice::insert(0, "typed"));
 //! ```
 
+mod clock;
+pub mod details;
 pub mod engine;
 mod open_document;
 pub mod sentence;

@@ -7,6 +7,7 @@ use tsify::Ts;
 use wasm_bindgen::prelude::*;
 
 use crate::{
+    details::Details,
     engine::Engine,
     open_document::Tell,
     sentence::refusal,
@@ -224,6 +225,17 @@ impl Sheaf {
     #[wasm_bindgen(js_name = removeEditor)]
     pub fn remove_editor(&self, view: &str, did: &str) -> Result<Ts<Editors>, JsError> {
         Ok(show(&Editors(self.engine.remove_editor(view, did.parse().map_err(refusal)?))))
+    }
+
+    /// What is behind the view's status line.
+    ///
+    /// # Errors
+    /// There is no such view; as a sentence.
+    pub fn details(&self, view: &str) -> Result<Ts<Details>, JsError> {
+        self.engine
+            .details(view)
+            .map(|details| show(&details))
+            .ok_or_else(|| refusal("this document is not open"))
     }
 
     /// Tells the view what is new, if anything is.

@@ -8,6 +8,8 @@ use sheaf_core::{
     text::{self, Utf16Offset},
 };
 
+use crate::clock;
+
 /// One change of the text, in UTF-16 code units. Of several, each counts in the text as the ones before left it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
@@ -289,7 +291,7 @@ pub struct Status {
 impl From<&replica::Status> for Status {
     fn from(status: &replica::Status) -> Self {
         Self {
-            sentence: status.sentence(),
+            sentence: status.sentence_since(clock::of_day),
             tone: tone(status),
             document: match status.document {
                 Presence::Looking => Shown::Looking,

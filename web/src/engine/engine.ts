@@ -20,6 +20,7 @@ const ASK_AGAIN: readonly Call[] = [
   "setTitle",
   "addEditor",
   "removeEditor",
+  "details",
 ];
 
 /** Shown in this tab, of a document that the engine has open. */

@@ -21,6 +21,7 @@ export const CALLS = [
   "setTitle",
   "addEditor",
   "removeEditor",
+  "details",
   "look",
 ] as const satisfies (keyof Sheaf)[];
 

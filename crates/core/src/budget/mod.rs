@@ -302,9 +302,17 @@ impl WriteBudget {
 
     /// Points left for text in this hour, by what this device knows.
     pub fn points_left(&self, now: Timestamp) -> u32 {
-        let used =
-            self.returns(&self.hour).iter().filter(|(at, _)| *at > now).map(|(_, points)| points).sum();
-        self.hour.limit.saturating_sub(used)
+        self.left(&self.hour, now)
+    }
+
+    /// The same in this day.
+    pub fn points_left_today(&self, now: Timestamp) -> u32 {
+        self.left(&self.day, now)
+    }
+
+    fn left(&self, quota: &Quota, now: Timestamp) -> u32 {
+        let used = self.returns(quota).iter().filter(|(at, _)| *at > now).map(|(_, points)| points).sum();
+        quota.limit.saturating_sub(used)
     }
 
     /// What [`WriteBudget::load`] could not read, if anything.

@@ -47,6 +47,7 @@ impl Replica {
             people: self.people.iter().count() + usize::from(role.can_write()),
             editors: self.editor_statuses(),
             points_left: self.budget.points_left(now),
+            points_left_today: self.budget.points_left_today(now),
         }
     }
 
@@ -58,6 +59,7 @@ impl Replica {
                 EditorStatus {
                     handle: self.handle_of(&did),
                     is_owner: did == *self.config.document.owner(),
+                    pds: view.and_then(|v| v.last_identity()).map(|who| who.pds.clone()),
                     rev: view.and_then(|v| v.head()).map(|head| head.rev.clone()),
                     verified_at: view.and_then(|v| v.verified_at()),
                     trouble: view.and_then(|v| v.trouble()).cloned(),

@@ -72,6 +72,8 @@ pub struct EditorStatus {
     pub handle: Option<String>,
     /// Whether the document is theirs.
     pub is_owner: bool,
+    /// The server that holds their repo, once they are looked up.
+    pub pds: Option<String>,
     /// The newest verified revision of their repo.
     pub rev: Option<Tid>,
     /// When that was verified.
@@ -140,6 +142,8 @@ pub struct Status {
     pub editors: Vec<EditorStatus>,
     /// Write points left in this hour by this device's count.
     pub points_left: u32,
+    /// The same in this day.
+    pub points_left_today: u32,
 }
 
 impl Status {
@@ -148,18 +152,24 @@ impl Status {
     /// ```
     /// # use sheaf_core::replica::{Presence, Role, Status};
     /// # let status = Status { document: Presence::Here, role: Role::Owner, unsaved: 0, store_trouble: None, waiting: 12,
-    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, editors: vec![], points_left: 5000 };
+    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, editors: vec![], points_left: 5000, points_left_today: 35000 };
     /// assert_eq!(status.sentence(), "Offline: 12 changes waiting");
     /// ```
     pub fn sentence(&self) -> String {
-        let mut sentence = self.saying();
+        self.sentence_since(|_| None)
+    }
+
+    /// The same, with since when changes wait. `clock` puts a time as a person reads it (“14:02”), or leaves it out.
+    pub fn sentence_since(&self, clock: impl Fn(Timestamp) -> Option<String>) -> String {
+        let since = self.waiting_since.filter(|_| self.waiting > 0).and_then(clock);
+        let mut sentence = self.saying(since.as_deref());
         if self.people > 1 && self.online && matches!(self.document, Presence::Here) {
             sentence.push_str(&format!(" · {} people here", self.people));
         }
         sentence
     }
 
-    fn saying(&self) -> String {
+    fn saying(&self, since: Option<&str>) -> String {
         match &self.document {
             Presence::Looking if !self.online => {
                 return "Offline: this document is not on this device yet".into();
@@ -187,9 +197,10 @@ impl Status {
             // Nothing else may be said of changes that could still be lost.
             return "Saving on this device".into();
         }
+        let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
         let changes = match self.waiting {
-            1 => "1 change waiting".to_owned(),
-            n => format!("{n} changes waiting"),
+            1 => format!("1 change waiting{since}"),
+            n => format!("{n} changes waiting{since}"),
         };
         match &self.stalled {
             Some(Stalled::TextMissing) => {
