@@ -48,7 +48,10 @@ fn what_waits_is_said_with_since_when() {
     let status = world.status(alice);
     assert_eq!(status.sentence_since(clock), format!("Offline: 2 changes waiting since second {first}"));
     assert_eq!(status.sentence(), "Offline: 2 changes waiting");
-    assert!(status.points_left < 5_000 && status.points_left_today < 35_000, "a new document costs something");
+    assert!(
+        status.points_left < 5_000 && status.points_left_today < 35_000,
+        "a new document costs something"
+    );
 }
 
 #[test]

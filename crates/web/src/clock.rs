@@ -1,6 +1,7 @@
 //! Times as somebody at this device reads them.
 
 /// A minute by the device's own clock and calendar.
+#[cfg(any(target_arch = "wasm32", test))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Minute {
     year: u32,
@@ -11,10 +12,12 @@ struct Minute {
     minute: u32,
 }
 
+#[cfg(any(target_arch = "wasm32", test))]
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// “14:02”; of another day, “24 Nov, 14:02”.
+#[cfg(any(target_arch = "wasm32", test))]
 fn said(at: Minute, now: Minute) -> String {
     let time = format!("{:02}:{:02}", at.hour, at.minute);
     if (at.year, at.month, at.day) == (now.year, now.month, now.day) {
