@@ -22,14 +22,51 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    make(options, Profile::Release)
+}
+
+/// How the binary is compiled.
+#[derive(Clone, Copy)]
+enum Profile {
+    Release,
+    /// As for the tests, for which all of it has been compiled already.
+    Dev,
+}
+
+impl Profile {
+    /// The binary, and what tells the scope to ask for: in one go, so that what both are made of is compiled once.
+    fn selection(self) -> &'static [&'static str] {
+        match self {
+            Profile::Release => &[
+                "--release",
+                "--package",
+                "sheaf",
+                "--bin",
+                "sheaf",
+                "--package",
+                "sheaf-core",
+                "--example",
+                "oauth_scope",
+            ],
+            // Of a part of the workspace alone, dependencies would be compiled anew with fewer features.
+            Profile::Dev => &["--workspace", "--bin", "sheaf", "--example", "oauth_scope"],
+        }
+    }
+
+    fn folder(self) -> PathBuf {
+        target().join(match self {
+            Profile::Release => "release",
+            Profile::Dev => "debug",
+        })
+    }
+}
+
+fn make(options: &Options, profile: Profile) -> Result<()> {
     let origin = options.origin.as_deref().map(checked).transpose()?;
     let built = web::build(web::Flavour::Public)?;
     {
-        // In one go: what both are made of is compiled once.
         let _step = Step::begin("compiling the sheaf binary");
-        let both =
-            ["--package", "sheaf", "--bin", "sheaf", "--package", "sheaf-core", "--example", "oauth_scope"];
-        Program::cargo().args(["build", "--quiet", "--release"]).args(both).show()?;
+        Program::cargo().args(["build", "--quiet"]).args(profile.selection()).show()?;
     }
     let out = options.out.clone().unwrap_or_else(|| root().join("dist"));
     let app = out.join("app");
@@ -41,11 +78,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut config = json!({});
     if let Some(origin) = &origin {
         config["clientId"] = format!("{origin}/client-metadata.json").into();
-        write(&app.join("client-metadata.json"), &client_metadata(origin, &scope()?))?;
+        write(&app.join("client-metadata.json"), &client_metadata(origin, &scope(profile)?))?;
     }
     write(&app.join("config.json"), &config)?;
     let binary = out.join(format!("sheaf{}", std::env::consts::EXE_SUFFIX));
-    fs::copy(target().join("release").join(binary.file_name().expect("it was just named")), &binary)
+    fs::copy(profile.folder().join(binary.file_name().expect("it was just named")), &binary)
         .context("the sheaf binary was not found where Cargo puts it")?;
 
     println!("{}\n{}", app.display(), binary.display());
@@ -61,7 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) fn check() -> Result<()> {
     let out = target().join("xtask/dist-checked");
     let origin = "https://example.org/sheaf";
-    run(&Options { origin: Some(origin.into()), out: Some(out.clone()) })?;
+    make(&Options { origin: Some(origin.into()), out: Some(out.clone()) }, Profile::Dev)?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&fs::read(out.join("app/client-metadata.json"))?)?;
     let config: serde_json::Value = serde_json::from_slice(&fs::read(out.join("app/config.json"))?)?;
@@ -145,8 +182,8 @@ fn client_metadata(origin: &str, scope: &str) -> serde_json::Value {
 }
 
 /// The scope as the engine says it.
-fn scope() -> Result<String> {
-    Program::new(target().join("release/examples/oauth_scope")).read()
+fn scope(profile: Profile) -> Result<String> {
+    Program::new(profile.folder().join("examples/oauth_scope")).read()
 }
 
 fn write(path: &Path, json: &serde_json::Value) -> Result<()> {
