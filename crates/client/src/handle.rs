@@ -82,6 +82,11 @@ impl DocumentHandle {
         self.open().happen(Event::Edit(splices));
     }
 
+    /// Goes back to an earlier text by an [`edit`](Self::edit) that is undone by itself.
+    pub fn restore(&self, splices: Vec<Splice>) {
+        self.open().happen(Event::Restore(splices));
+    }
+
     /// [`edit`](Self::edit), and with it, in the same write to the device's store, a note that [`Client::note`] gives back:
     /// so whoever mirrors the document somewhere knows after a crash which of their changes are in it. `false` when the edit
     /// was not taken; then nothing is noted either.

@@ -112,7 +112,7 @@ fn the_last_moment_is_the_text_whatever_happened() {
         assert!(authored.windows(2).all(|pair| pair[0].to == pair[1].from), "{authored:?}");
         assert_eq!(authored.last().map_or(0, |last| last.to.0), end);
         // Turn by turn from nothing to what is there; and from there back to each.
-        let (turns, mut reached) = (hers.turns(LONG), 0);
+        let (turns, mut reached) = (hers.turns(LONG, Duration::MAX), 0);
         for turn in &turns {
             assert_eq!(turn.entries.start, reached);
             reached = turn.entries.end;
@@ -172,7 +172,7 @@ fn a_turn_shows_what_came_and_what_went_and_by_whom() {
     world.type_at(alice, 0, 6, "");
     world.run(MOMENT);
     let history = history(&world, bob);
-    let turns = history.turns(LONG);
+    let turns = history.turns(LONG, Duration::MAX);
     let told: Vec<_> = turns.iter().map(|t| (&t.author, t.inserted, t.deleted)).collect();
     assert_eq!(told, [(&ada, 18, 0), (&ben, 4, 8), (&ada, 0, 6)], "each as soon as the other has written");
     let passages = |turn: usize| -> Vec<_> {
@@ -216,7 +216,7 @@ fn going_back_is_an_edit_that_can_be_taken_back() {
     world.run(MOMENT);
     assert_eq!(world.devices[bob].view, "Kept, 👋 lost");
     let later = history(&world, bob);
-    assert_eq!(later.turns(LONG).len(), 3, "nothing of what was is rewritten");
+    assert_eq!(later.turns(LONG, Duration::MAX).len(), 3, "nothing of what was is rewritten");
     world.hand(alice, Event::Undo);
     world.run(MOMENT);
     assert_eq!(world.devices[bob].view, now);

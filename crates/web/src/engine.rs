@@ -15,6 +15,7 @@ use crate::{
     details::Details,
     open_document::{OpenDocument, Tell},
     shown::{Attached, Editor, GoingOn, Splice, Told},
+    timeline::{Moment, Timeline},
 };
 
 /// The engine: what there is one of for an account, however many tabs it has.
@@ -197,6 +198,29 @@ impl Engine {
     pub fn look(&self, view: &str) {
         if let Some(document) = self.view(view) {
             document.announce();
+        }
+    }
+
+    /// The timeline as it is now, for a view to look at.
+    pub fn timeline(&self, view: &str) -> Option<Timeline> {
+        self.view(view)?.timeline(view)
+    }
+
+    /// The text after one of its turns, if the view looks at a timeline that has it.
+    pub fn moment(&self, view: &str, turn: usize) -> Option<Moment> {
+        self.view(view)?.moment(view, turn)
+    }
+
+    /// Makes the text what it was after that turn, by an edit of the view's person. Whether that changed anything; nothing if
+    /// the view looks at no such timeline.
+    pub fn restore(&self, view: &str, turn: usize) -> Option<bool> {
+        self.view(view)?.restore(view, turn)
+    }
+
+    /// The view looks at no timeline any more.
+    pub fn close_timeline(&self, view: &str) {
+        if let Some(document) = self.view(view) {
+            document.close_timeline(view);
         }
     }
 

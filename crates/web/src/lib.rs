@@ -24,6 +24,7 @@ pub mod engine;
 mod open_document;
 pub mod sentence;
 pub mod shown;
+pub mod timeline;
 pub mod view_text;
 
 #[cfg(target_arch = "wasm32")]

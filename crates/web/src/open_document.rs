@@ -14,6 +14,7 @@ use sheaf_core::{
 
 use crate::{
     shown::{Attached, Editor, GoingOn, News, Person, Splice, Status, Told},
+    timeline::{Looking, Moment, Timeline},
     view_text::{OutOfStep, ViewText, sum},
 };
 
@@ -47,6 +48,8 @@ struct View {
     follows: bool,
     /// What it was last told.
     news: News,
+    /// The timeline that its person looks at.
+    looking: Option<Looking>,
 }
 
 impl OpenDocument {
@@ -109,7 +112,15 @@ impl OpenDocument {
             unreachable!("the differences of two texts are changes of the first");
         }
         let news = self.news();
-        let view = View { name, text: view_text, hidden, waits: None, follows: false, news: news.clone() };
+        let view = View {
+            name,
+            text: view_text,
+            hidden,
+            waits: None,
+            follows: false,
+            news: news.clone(),
+            looking: None,
+        };
         self.views.borrow_mut().push(view);
         self.tell_whether_hidden();
         let splices = splices.into_iter().map(Splice::from).collect();
@@ -189,6 +200,39 @@ impl OpenDocument {
     fn tell_whether_hidden(&self) {
         let hidden = self.views.borrow().iter().all(|view| view.hidden);
         self.handle.hidden(hidden);
+    }
+
+    // --- the timeline ---
+
+    /// The view looks at the timeline as it is now.
+    pub(crate) fn timeline(&self, name: &str) -> Option<Timeline> {
+        let looking = Looking::at(self.handle.history());
+        let timeline = looking.timeline(&self.handle.audit(), &self.handle.people());
+        self.with(name, |view| view.looking = Some(looking))?;
+        Some(timeline)
+    }
+
+    /// The text after a turn of the timeline that the view looks at.
+    pub(crate) fn moment(&self, name: &str, turn: usize) -> Option<Moment> {
+        self.with(name, |view| view.looking.as_ref()?.moment(turn))?
+    }
+
+    /// Makes the text what it was after a turn, for the view's person; whether anything had to be done for it.
+    pub(crate) fn restore(self: &Rc<Self>, name: &str, turn: usize) -> Option<bool> {
+        let now = self.handle.text();
+        let splices = self.with(name, |view| view.looking.as_ref()?.way_back(turn, &now))??;
+        if splices.is_empty() || !self.handle.role().can_write() {
+            return Some(false);
+        }
+        self.show(&splices, None);
+        self.handle.restore(splices);
+        self.announce();
+        Some(true)
+    }
+
+    /// The view looks at no timeline any more.
+    pub(crate) fn close_timeline(&self, name: &str) {
+        self.with(name, |view| view.looking = None);
     }
 
     // --- what views are told ---

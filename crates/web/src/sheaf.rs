@@ -12,7 +12,11 @@ use crate::{
     open_document::Tell,
     sentence::refusal,
     shown::{Account, Attached, Editors, GoingOn, Library, SignInSettings, SignedIn, Splices, show},
+    timeline::{Moment, Timeline},
 };
+
+const NOT_OPEN: &str = "this document is not open";
+const NOT_LOOKING: &str = "the history has to be opened again: Sheaf has gone on in another tab";
 
 /// The engine of an account, or of nobody's.
 #[wasm_bindgen]
@@ -227,15 +231,43 @@ impl Sheaf {
         Ok(show(&Editors(self.engine.remove_editor(view, did.parse().map_err(refusal)?))))
     }
 
+    /// The document's timeline as it is now, for the view to look at until it closes it.
+    ///
+    /// # Errors
+    /// There is no such view; as a sentence.
+    pub fn timeline(&self, view: &str) -> Result<Ts<Timeline>, JsError> {
+        self.engine.timeline(view).map(|timeline| show(&timeline)).ok_or_else(|| refusal(NOT_OPEN))
+    }
+
+    /// The text after a turn of that timeline, beside the text before it.
+    ///
+    /// # Errors
+    /// The view looks at no timeline with such a turn; as a sentence.
+    pub fn moment(&self, view: &str, turn: usize) -> Result<Ts<Moment>, JsError> {
+        self.engine.moment(view, turn).map(|moment| show(&moment)).ok_or_else(|| refusal(NOT_LOOKING))
+    }
+
+    /// Makes the text what it was after that turn, by an edit like any other. Whether anything changed: nothing does where the
+    /// text is that already.
+    ///
+    /// # Errors
+    /// The view looks at no timeline with such a turn; as a sentence.
+    pub fn restore(&self, view: &str, turn: usize) -> Result<bool, JsError> {
+        self.engine.restore(view, turn).ok_or_else(|| refusal(NOT_LOOKING))
+    }
+
+    /// The view has done with the timeline.
+    #[wasm_bindgen(js_name = closeTimeline)]
+    pub fn close_timeline(&self, view: &str) {
+        self.engine.close_timeline(view);
+    }
+
     /// What is behind the view's status line.
     ///
     /// # Errors
     /// There is no such view; as a sentence.
     pub fn details(&self, view: &str) -> Result<Ts<Details>, JsError> {
-        self.engine
-            .details(view)
-            .map(|details| show(&details))
-            .ok_or_else(|| refusal("this document is not open"))
+        self.engine.details(view).map(|details| show(&details)).ok_or_else(|| refusal(NOT_OPEN))
     }
 
     /// Tells the view what is new, if anything is.

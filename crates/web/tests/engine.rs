@@ -31,6 +31,7 @@ use sheaf_repo::did::Did;
 use sheaf_web::{
     engine::Engine,
     shown::{GoingOn, OnItsWay, Splice, Told},
+    timeline::FateShown,
 };
 
 fn run(test: impl Future<Output = ()>) {
@@ -454,5 +455,57 @@ fn a_view_that_makes_no_sense_is_told_to_begin_anew() {
         assert_eq!(next("a 1"), Some(Told::OutOfStep), "there is nothing to delete");
         life.engine.change("nobody", 1, 0, vec![], None);
         assert_eq!(next("nobody"), Some(Told::OutOfStep));
+    });
+}
+
+#[test]
+fn the_timeline_leads_back_by_an_edit_that_can_be_taken_back() {
+    run(async {
+        let kept = Memory::new();
+        let link = document(&kept).await;
+        let life = life(&kept);
+        let mut views = ["a 1", "b 1"].map(View::new);
+        for view in &mut views {
+            view.attach(&life, &link, true).await;
+        }
+        assert_eq!(life.engine.timeline("a 1").unwrap().turns, vec![], "nothing was written yet");
+        views[0].write(&life, text::Splice::insert(0, "first 🌾 e\u{301}"));
+        settle(&life, &mut views).await;
+        let timeline = life.engine.timeline("a 1").unwrap();
+        assert_eq!(timeline.authors[0].did, "did:plc:ewvi7nxzyoun6zhxrhs64oiz");
+        assert_eq!(timeline.turns.iter().map(|turn| turn.inserted).sum::<f64>(), 11.0);
+        let moment = life.engine.moment("a 1", timeline.turns.len() - 1).unwrap();
+        let added = moment.passages.iter().filter(|passage| passage.fate != FateShown::Removed);
+        assert_eq!(added.map(|passage| passage.text.as_str()).collect::<String>(), "first 🌾 e\u{301}");
+        assert!(life.engine.moment("b 1", 0).is_none(), "the other view looks at no timeline");
+        assert!(life.engine.moment("a 1", 99).is_none());
+        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Some(false), "it is that already");
+
+        // The other goes on while one looks.
+        views[1].write(&life, text::Splice::insert(6, "and second "));
+        settle(&life, &mut views).await;
+        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Some(true));
+        settle(&life, &mut views).await;
+        for view in &views {
+            assert_eq!(view.shown, "first 🌾 e\u{301}");
+        }
+        life.engine.step("a 1", 2, true);
+        let taken_back = |told: &Told| matches!(told, Told::Done(2));
+        for _ in 0..1_000 {
+            let_others_run().await;
+            let told = life.mail.borrow_mut().get_mut("a 1").and_then(|mail| {
+                let at = mail.iter().position(taken_back)?;
+                mail.remove(at)
+            });
+            if told.is_some() {
+                break;
+            }
+        }
+        settle(&life, &mut views).await;
+        for view in &views {
+            assert_eq!(view.shown, "first and second 🌾 e\u{301}");
+        }
+        life.engine.close_timeline("a 1");
+        assert!(life.engine.moment("a 1", 0).is_none());
     });
 }

@@ -142,10 +142,10 @@ impl History {
         sitting::sittings(&self.written, pause)
     }
 
-    /// What was written in turns: of one author, with pauses of at most `pause` and nobody else's word in between. Together
-    /// they are the whole history, in order.
-    pub fn turns(&self, pause: std::time::Duration) -> Vec<Turn> {
-        turn::turns(&self.written, pause)
+    /// What was written in turns: of one author, with pauses of at most `pause` and nobody else's word in between, none
+    /// longer than `longest`. Together they are the whole history, in order.
+    pub fn turns(&self, pause: std::time::Duration, longest: std::time::Duration) -> Vec<Turn> {
+        turn::turns(&self.written, pause, longest)
     }
 
     /// The text after so many of the entries (all of them, where there are fewer).

@@ -7,7 +7,7 @@ use sheaf_repo::did::Did;
 use super::Written;
 use crate::time::Timestamp;
 
-/// What one author wrote without a long pause and before anybody else wrote: a step of the text from one moment to the next.
+/// What one author wrote for some time without a long pause and before anybody else wrote: a step of the text from one moment to the next.
 /// Unlike a [`Sitting`](super::Sitting), in which two who write at once both sit, it is all that happened meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
@@ -26,13 +26,15 @@ pub struct Turn {
     pub deleted: u64,
 }
 
-pub(super) fn turns(written: &[Written], pause: Duration) -> Vec<Turn> {
+pub(super) fn turns(written: &[Written], pause: Duration, longest: Duration) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
     for (n, entry) in written.iter().enumerate() {
         let changes_nothing = entry.inserted == 0 && entry.deleted == 0;
         let goes_on = |turn: &Turn| {
             changes_nothing
-                || turn.author == entry.author && entry.shown_at.saturating_since(turn.to) <= pause
+                || turn.author == entry.author
+                    && entry.shown_at.saturating_since(turn.to) <= pause
+                    && entry.shown_at.saturating_since(turn.from) <= longest
         };
         match turns.last_mut().filter(|turn| goes_on(turn)) {
             Some(turn) => {

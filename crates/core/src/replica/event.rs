@@ -21,6 +21,8 @@ pub enum Event {
         /// Which change of which view they are.
         mark: Mark,
     },
+    /// The person goes back to an earlier text: an edit that is undone by itself, however soon it follows on others.
+    Restore(Vec<Splice>),
     /// Take back the person's own last change, whatever others wrote since.
     Undo,
     /// Bring back what was last undone.

@@ -163,6 +163,11 @@ impl Replica {
         self.budget.settle(now);
         match event {
             Event::Edit(splices) => self.edit(now, &splices, None),
+            Event::Restore(splices) => {
+                self.document.break_undo_group();
+                self.edit(now, &splices, None);
+                self.document.break_undo_group();
+            }
             Event::EditOnce { splices, mark } => self.edit(now, &splices, Some(mark)),
             Event::Undo => self.undo(now),
             Event::Redo => self.redo(now),
