@@ -3,7 +3,7 @@ import type { Crossing } from "./editor/crossing";
 import type { Engine, View } from "./engine/engine";
 import { StatusLine } from "./status_line.svelte";
 import { engineState } from "./stopped.svelte";
-import type { Details, Editor, News, Person, Status, Told } from "./wasm/sheaf_web";
+import type { Details, Editor, Moment, News, Person, Status, Timeline, Told } from "./wasm/sheaf_web";
 import { RELOAD, SAVING, WAITING, listing } from "./words";
 
 /** Each write of a title is a record: one is written when the typing pauses. */
@@ -148,7 +148,26 @@ export class OpenDocument implements View {
     return this.engine.ask("details", this.name);
   }
 
+  /** Who wrote what and when, as of now. It stays so until `closeTimeline`, or until another tab leads. */
+  timeline(): Promise<Timeline> {
+    return this.engine.ask("timeline", this.name);
+  }
+
+  /** The text after a turn of the timeline, beside that before it. */
+  moment(turn: number): Promise<Moment> {
+    return this.engine.ask("moment", this.name, turn);
+  }
+
+  closeTimeline(): void {
+    this.engine.tell("closeTimeline", this.name);
+  }
+
   // --- what the person does ---
+
+  /** Makes the text what it was after a turn, by an edit like any other. Whether it was not that already. */
+  restore(turn: number): Promise<boolean> {
+    return this.engine.ask("restore", this.name, turn);
+  }
 
   /** The person changed the text or the title. */
   touched(): void {

@@ -39,6 +39,24 @@ export function when(time: number, now = Date.now()): string {
   return (date.getFullYear() === new Date(now).getFullYear() ? sameYear : otherYear).format(date);
 }
 
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const thisYear = new Intl.DateTimeFormat(LANGUAGE, { weekday: "long", day: "numeric", month: "long" });
+
+/** The time of day, as this device writes it. */
+export function timeOfDay(time: number): string {
+  return clock.format(time);
+}
+
+/** Which day something was on: “Today”, “Yesterday”, “Tuesday, March 3”. */
+export function day(time: number, now = Date.now()): string {
+  const date = new Date(time);
+  const midnight = (at: Date) => new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+  const days = Math.round((midnight(new Date(now)) - midnight(date)) / 86_400_000);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return (date.getFullYear() === new Date(now).getFullYear() ? thisYear : otherYear).format(date);
+}
+
 /** One or two letters for a person's mark. */
 export function initials(name: string): string {
   const [first = "", second = ""] = name.split(/[\s._-]+/u);

@@ -1,12 +1,20 @@
 import { expect, test } from "vitest";
 import { inkOn } from "../src/ink";
-import { fileName, initials, sentence, when } from "../src/words";
+import { day, fileName, initials, sentence, when } from "../src/words";
 
 test("near times are said in words, far ones by their date", () => {
   const now = Date.UTC(2026, 10, 23, 12);
   expect(when(now - 20_000, now)).toBe("just now");
   expect(when(now - 5 * 60_000, now)).toMatch(/5/);
   expect(when(now - 400 * 86_400_000, now)).toMatch(/2025/);
+});
+
+test("days are called by what one calls them", () => {
+  const now = new Date(2026, 10, 26, 0, 30).getTime();
+  expect(day(now, now)).toBe("Today");
+  expect(day(now - 3_600_000, now)).toBe("Yesterday");
+  expect(day(new Date(2026, 2, 3, 12).getTime(), now)).toBe("Tuesday, March 3");
+  expect(day(new Date(2025, 2, 3, 12).getTime(), now)).toMatch(/2025/);
 });
 
 test("initials take whole letters, whatever the script", () => {

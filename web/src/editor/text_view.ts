@@ -107,6 +107,11 @@ export class TextView {
     return changes.touchesRange(first, last) !== false;
   }
 
+  /** Takes back the person's last change, as its key does. */
+  undo(): void {
+    this.step("undo");
+  }
+
   private step(step: "undo" | "redo"): boolean {
     if (!this.mayWrite) return false;
     this.text.step(step);

@@ -21,6 +21,7 @@ const ASK_AGAIN: readonly Call[] = [
   "addEditor",
   "removeEditor",
   "details",
+  "timeline",
 ];
 
 /** Shown in this tab, of a document that the engine has open. */

@@ -22,6 +22,10 @@ export const CALLS = [
   "addEditor",
   "removeEditor",
   "details",
+  "timeline",
+  "moment",
+  "restore",
+  "closeTimeline",
   "look",
 ] as const satisfies (keyof Sheaf)[];
 
