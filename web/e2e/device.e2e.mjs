@@ -212,12 +212,13 @@ describe("on one's own device", () => {
     await bob.statusSays(/waiting/);
     const revoked = bob.page.waitForRequest((request) => new URL(request.url()).pathname === "/oauth/revoke");
     await bob.button("Sign out").click();
-    const dialog = bob.page.getByRole("dialog", { name: "Not everything is published" });
+    const dialog = bob.page.getByRole("dialog", { name: "Sign out?" });
     await dialog.getByText(/[1-9]\d* changes? waits? on this device/).waitFor();
     await bob.button("Stay").click();
     await bob.typeAtEnd(" Still here.");
     await bob.button("Sign out").click();
-    await bob.button("Sign out anyway").click();
+    await dialog.getByRole("button", { name: /^Erase them, with \d+ changes? that (is|are) nowhere else$/ }).waitFor();
+    await bob.button("Keep them and sign out").click();
     await bob.page.getByRole("textbox", { name: "Handle" }).waitFor();
     assert.equal(bob.page.url(), `${world.demo.app}#/`);
     await revoked;
@@ -237,7 +238,7 @@ describe("on one's own device", () => {
     const other = new Person(bob.context, await bob.context.newPage(), world.demo);
     await other.open(`${world.demo.app}#/`);
     await bob.statusSays(/^Published/);
-    await other.button("Sign out").click();
+    await other.signOut();
     await bob.mayOnlyRead();
     await bob.button("Sign out").waitFor({ state: "detached" });
     assert.equal(bob.page.url(), link);

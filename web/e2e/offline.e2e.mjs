@@ -117,6 +117,37 @@ describe("without any network", () => {
     await alice.context.close();
   });
 
+  test("with the app's host, Jetstream and the directory gone, and the accounts' servers there: opens, edits and syncs", async () => {
+    const config = host.changed.get("config.json");
+    host.changed.set("config.json", JSON.stringify({ ...JSON.parse(config), jetstream: ["ws://localhost:1"] }));
+    let alice = await visitor("alice.test");
+    const link = await alice.newDocument(title());
+    await alice.share("bob.test");
+    await alice.typeAtEnd("Before. ");
+    await alice.statusSays(/^Published/);
+    await host.stop();
+    await alice.context.route(
+      (url) => url.href.startsWith("http"),
+      (route) => ([host.app, world.demo.pds].some((there) => route.request().url().startsWith(there)) ? route.fallback() : route.abort()),
+    );
+
+    alice = await coldTab(alice, link);
+    await alice.sees("Before. ");
+    await alice.mayWrite();
+    await alice.typeAtEnd("From nowhere. ");
+    const bob = await world.signedIn("bob.test");
+    await bob.openDocument(link.replace(host.app, world.demo.app));
+    await bob.sees("Before. From nowhere. ");
+    await bob.mayWrite();
+    await bob.typeAtEnd("And back.");
+    await alice.sees("Before. From nowhere. And back.");
+    await alice.statusSays(/^Published/);
+    host.changed.set("config.json", config);
+    await host.goOn();
+    await bob.context.close();
+    await alice.context.close();
+  });
+
   test("what the host says of itself is never kept, nor what is not the app's", async () => {
     const alice = await visitor("alice.test");
     const answers = (path) => alice.page.evaluate(async (path) => (await fetch(path)).text(), path);

@@ -165,6 +165,13 @@ export class Person {
     await this.page.keyboard.press("Escape");
   }
 
+  /** Signs out and keeps what is on this device, or has it erased. */
+  async signOut({ erasing = false } = {}) {
+    await this.button("Sign out").click();
+    await this.button(erasing ? "Erase them and sign out" : "Keep them and sign out").click();
+    await this.page.getByRole("textbox", { name: "Handle" }).waitFor();
+  }
+
   /** Puts the caret at the end and types. */
   async typeAtEnd(text, { delay = 0 } = {}) {
     await this.text.focus();

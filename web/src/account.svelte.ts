@@ -61,7 +61,8 @@ class CurrentAccount {
     return documents.reduce((sum, document) => sum + document.waiting, 0);
   }
 
-  async signOut(): Promise<void> {
+  /** Ends the session here; with `erasing`, so that nothing of the account stays on this device. */
+  async signOut(erasing = false): Promise<void> {
     const did = this.who?.did;
     const engine = await this.ready;
     place.go(HOME);
@@ -74,6 +75,7 @@ class CurrentAccount {
     this.oauth = this.authed = undefined;
     this.ready = this.begin();
     try {
+      if (did && erasing) await eraseStore(did);
       const nobodys = await this.ready;
       if (did) void this.revoke(nobodys, did);
     } catch (error) {
@@ -167,6 +169,13 @@ class CurrentAccount {
     this.oauth.catch(() => (this.oauth = undefined));
     return this.oauth;
   }
+}
+
+async function eraseStore(did: string): Promise<void> {
+  const { erase } = await import("./device_store").catch((cause: unknown) => {
+    throw new Error(RELOAD, { cause });
+  });
+  await erase(did);
 }
 
 async function loadClient(engine: Engine): Promise<OAuth> {

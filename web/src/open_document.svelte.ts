@@ -1,6 +1,7 @@
 import { AfterPause } from "./after_pause";
 import type { Crossing } from "./editor/crossing";
 import type { Engine, View } from "./engine/engine";
+import { askToLast } from "./lasting";
 import { StatusLine } from "./status_line.svelte";
 import { engineState } from "./stopped.svelte";
 import type { Details, Editor, Moment, News, Person, Status, Timeline, Told } from "./wasm/sheaf_web";
@@ -171,6 +172,7 @@ export class OpenDocument implements View {
 
   /** The person changed the text or the title. */
   touched(): void {
+    askToLast();
     this.line.touched();
   }
 

@@ -1,6 +1,6 @@
 use std::{cell::RefCell, rc::Rc};
 
-use sheaf_client::{Client, Parts, config::NetworkConfig, session, slots::WebLocks, store::IndexedDb};
+use sheaf_client::{Client, Parts, config::NetworkConfig, session, slots::WebLocks, store::{IndexedDb, StoreError}};
 use sheaf_core::document_link::DocumentLink;
 use sheaf_repo::did::Did;
 use tsify::Ts;
@@ -10,7 +10,7 @@ use crate::{
     details::Details,
     engine::Engine,
     open_document::Tell,
-    sentence::refusal,
+    sentence::{self, refusal},
     shown::{Account, Attached, Editors, GoingOn, Library, SignInSettings, SignedIn, Splices, show},
     timeline::{Moment, Timeline},
 };
@@ -29,21 +29,23 @@ pub struct Sheaf {
 #[wasm_bindgen]
 impl Sheaf {
     /// Starts the engine. `config` is the text of `config.json`, or nothing for the public network. What is kept on this
-    /// device is kept apart for each account; from now on no engine that was started before writes to it.
+    /// device is kept under the name `store`, another for each account; from now on no engine that was started before writes to it.
     ///
     /// `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with an error named
     /// `SignInAgain` once the session is over. `tell(view, told)` tells a view something. `stopped` is called should the
     /// engine ever stop by a mistake of its own: whatever is asked of it after that has no effect.
     ///
     /// # Errors
-    /// The configuration or the account cannot be used, or the browser refuses storage; as a sentence.
+    /// The configuration or the account cannot be used, or the browser refuses storage; as a sentence. An error named
+    /// `StoreDamaged` says that what is kept there is, and will be the next time.
     pub async fn start(
         config: Option<String>,
         account: Option<Ts<SignedIn>>,
+        store: String,
         #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
         #[wasm_bindgen(unchecked_param_type = "(view: string, told: Told) => void")] tell: js_sys::Function,
         #[wasm_bindgen(unchecked_param_type = "() => void")] stopped: js_sys::Function,
-    ) -> Result<Sheaf, JsError> {
+    ) -> Result<Sheaf, JsValue> {
         on_panic(stopped);
         let config = match config {
             Some(json) => NetworkConfig::from_json(&json).map_err(refusal)?,
@@ -53,11 +55,7 @@ impl Sheaf {
             Some(account) => Some(session(&account.to_rust().map_err(refusal)?, &fetch)?),
             None => None,
         };
-        let database = match &account {
-            Some(account) => format!("sheaf {}", account.did()),
-            None => "sheaf".to_owned(),
-        };
-        let store = IndexedDb::open(&database).await.map_err(refusal)?.claim().await.map_err(refusal)?;
+        let store = open(&store).await.map_err(|error| store_refusal(&error))?;
         let client = Client::new(Parts {
             config: config.clone(),
             store: Rc::new(store),
@@ -274,6 +272,19 @@ impl Sheaf {
     pub fn look(&self, view: &str) {
         self.engine.look(view);
     }
+}
+
+async fn open(name: &str) -> Result<IndexedDb, StoreError> {
+    IndexedDb::open(name).await?.claim().await
+}
+
+/// The page has other ways out where trying again will not help.
+fn store_refusal(error: &StoreError) -> JsValue {
+    let said = js_sys::Error::new(&sentence::of(&error.to_string()));
+    if matches!(error, StoreError::Corrupted(_) | StoreError::TooNew | StoreError::Failed(_)) {
+        said.set_name("StoreDamaged");
+    }
+    said.into()
 }
 
 fn session(account: &SignedIn, fetch: &js_sys::Function) -> Result<Rc<dyn session::Authed>, JsError> {

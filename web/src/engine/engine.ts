@@ -24,6 +24,17 @@ const ASK_AGAIN: readonly Call[] = [
   "timeline",
 ];
 
+/** What is kept on this device cannot be opened, as far as can be told not the next time either. */
+export class StoreDamaged extends Error {
+  constructor(
+    message: string,
+    /** Whose it is; nobody's of whoever is not signed in. */
+    readonly account: string | undefined,
+  ) {
+    super(message);
+  }
+}
+
 /** Shown in this tab, of a document that the engine has open. */
 export interface View {
   readonly name: string;
@@ -154,7 +165,10 @@ export class Engine {
     } else if ("leader" in message) this.follow(message.leader);
     else if ("sign" in message) void this.sign(message);
     else if ("dropSigning" in message) this.signer.drop(message.dropSigning);
-    else if ("failed" in message) this.failed(new Error(message.failed));
+    else if ("failed" in message) {
+      const { failed, damaged } = message;
+      this.failed(damaged ? new StoreDamaged(failed, this.account?.did) : new Error(failed));
+    }
     else if ("stopped" in message) engineState.stop();
     else if ("superseded" in message) this.beginAnew();
   }

@@ -1,6 +1,6 @@
 import init, { Sheaf } from "../wasm/sheaf_web";
 import wasm from "../wasm/sheaf_web_bg.wasm?url";
-import { CALLS, tabOf, type Beginning, type Call, type FromEngine, type FromWorker, type Request, type Signed } from "./messages";
+import { CALLS, storeOf, tabOf, type Beginning, type Call, type FromEngine, type FromWorker, type Request, type Signed } from "./messages";
 import { Signing } from "./signing";
 
 /** What the leader speaks through. */
@@ -30,6 +30,7 @@ export class Leading {
     const sheaf = await Sheaf.start(
       config,
       account,
+      storeOf(account?.did),
       (url: string, request: RequestInit) => signing.fetch(url, request),
       (view, told) => voices.tab(tabOf(view), { view, told }),
       () => voices.stopped(),

@@ -87,8 +87,8 @@ export type FromWorker =
   | { dropSigning: number }
   /** This worker is alive, whoever leads. */
   | { alive: true }
-  /** The engine cannot start, in a sentence. */
-  | { failed: string }
+  /** The engine cannot start, in a sentence; `damaged` where what is kept on this device is the reason. */
+  | { failed: string; damaged: boolean }
   /** The engine has ended by a mistake of its own. */
   | { stopped: true }
   /** Another tab has taken over: this worker has ended. */
@@ -102,6 +102,16 @@ export type OnChannel =
   /** Somebody leads from now on; should they fall silent, others wait so long. */
   | { leader: string; patience: number }
   | { to: string; engine: FromEngine; leader: string };
+
+/** Under which name the browser keeps what is an account's, or nobody's. */
+export function storeOf(account: string | undefined): string {
+  return account === undefined ? "sheaf" : `sheaf ${account}`;
+}
+
+/** Whoever holds this lock speaks for the account: nobody else writes to its store. */
+export function leaderLock(account: string | undefined): string {
+  return `sheaf leader ${account ?? ""}`;
+}
 
 /** The tab of a view. */
 export function tabOf(view: string): string {

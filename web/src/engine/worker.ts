@@ -1,5 +1,5 @@
 import { Leading } from "./leading";
-import type { Beginning, FromWorker, OnChannel, ToWorker } from "./messages";
+import { leaderLock, type Beginning, type FromWorker, type OnChannel, type ToWorker } from "./messages";
 
 // One of these runs beside each page. The workers of one account agree by a Web Lock on who runs the engine; the others
 // relay between their page and the channel. The browser lets go of a lock whose holder is gone, however it went.
@@ -25,7 +25,7 @@ class TabWorker {
 
   constructor(private readonly begin: Beginning) {
     const account = begin.account?.did ?? "";
-    this.lock = `sheaf leader ${account}`;
+    this.lock = leaderLock(begin.account?.did);
     this.visible = begin.visible;
     this.online = begin.online;
     this.channel = new BroadcastChannel(`sheaf ${account}`);
@@ -101,7 +101,8 @@ class TabWorker {
         // Taken from us: another tab found us hanging. What we are at is not to be written any more.
         page({ superseded: true });
       } else {
-        page({ failed: cause instanceof Error ? cause.message : String(cause) });
+        const damaged = cause instanceof Error && cause.name === "StoreDamaged";
+        page({ failed: cause instanceof Error ? cause.message : String(cause), damaged });
       }
       self.close();
     }
