@@ -75,9 +75,10 @@ class CurrentAccount {
     this.oauth = this.authed = undefined;
     this.ready = this.begin();
     try {
-      if (did && erasing) await eraseStore(did);
-      const nobodys = await this.ready;
-      if (did) void this.revoke(nobodys, did);
+      // Each is done, whatever becomes of the other.
+      const [begun, erased] = await Promise.allSettled([this.ready, did && erasing ? eraseStore(did) : undefined]);
+      if (begun.status === "fulfilled" && did) void this.revoke(begun.value, did);
+      for (const one of [begun, erased]) if (one.status === "rejected") throw one.reason;
     } catch (error) {
       this.problem = sentence(error);
     } finally {

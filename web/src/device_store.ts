@@ -37,19 +37,30 @@ export async function salvage(account: string | undefined): Promise<Blob> {
   }
 }
 
+/** Other tabs of the account end their engines when they hear that it is gone from here. One that has not by then hangs, or sleeps. */
+const PATIENCE_MS = 15_000;
+
 /**
  * Throws a store away, once no tab has an engine that writes to it. Who waited for the lock before us gets it before us: a tab that
  * has not heard yet that its account is gone from here.
  */
 export async function erase(account: string | undefined): Promise<void> {
-  await navigator.locks.request(leaderLock(account), async () => {
-    const request = indexedDB.deleteDatabase(storeOf(account));
-    await new Promise<void>((resolve, reject) => {
-      request.onsuccess = () => resolve();
-      request.onerror = () => reject(new Error("The browser could not erase what it keeps. Its own settings can: erase this site's data there."));
-      // It is erased once they let go, all the same.
-      request.onblocked = () => reject(new Error("Another tab or window still has it open. Close it, and it is erased."));
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  await navigator.locks
+    .request(leaderLock(account), { signal }, () => deleteStore(storeOf(account)))
+    .catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+      throw new Error("Another tab or window still has your documents open, so they are not erased. Close it, then sign in and erase them again.");
     });
+}
+
+function deleteStore(name: string): Promise<void> {
+  const request = indexedDB.deleteDatabase(name);
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve();
+    request.onerror = () => reject(new Error("The browser could not erase what it keeps. Its own settings can: erase this site's data there."));
+    // It is erased once they let go, all the same.
+    request.onblocked = () => reject(new Error("Another tab or window still has it open. Close it, and it is erased."));
   });
 }
 
