@@ -1,6 +1,12 @@
 use std::{cell::RefCell, rc::Rc};
 
-use sheaf_client::{Client, Parts, config::NetworkConfig, session, slots::WebLocks, store::{IndexedDb, StoreError}};
+use sheaf_client::{
+    Client, Parts,
+    config::NetworkConfig,
+    session,
+    slots::WebLocks,
+    store::{IndexedDb, StoreError},
+};
 use sheaf_core::document_link::DocumentLink;
 use sheaf_repo::did::Did;
 use tsify::Ts;
