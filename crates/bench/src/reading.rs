@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
-use sheaf_client::{Client, store::Memory};
+use sheaf_client::store::Memory;
 use sheaf_core::{
     client_id::{ClientId, ReplicaId},
     document::Document,
