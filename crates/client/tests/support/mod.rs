@@ -1,18 +1,22 @@
 //! What the network tests share: a real network, clients on it, and waiting for conditions.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use sheaf_client::{
     Client, DocumentHandle, Parts,
     config::NetworkConfig,
-    platform,
+    platform::{self, LocalFuture},
     session::{Authed, MemorySessions, Password},
     slots::MemoryLocks,
-    store::{Memory, SharedStore},
+    store::{Entry, Memory, SharedStore, Sqlite, Store, StoreError},
 };
 use sheaf_core::{
-    replica::Presence,
+    replica::{Presence, StoreOp},
     text::{Splice, Utf16Offset},
 };
 use sheaf_devnet::{Account, Network};
@@ -44,9 +48,45 @@ pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Rc<d
     Password::sign_in(config, &account.handle, &account.password, sessions).await.unwrap()
 }
 
-/// A client with a store of its own.
+/// A client with a store of its own: in memory for one, on disk for the next, so that every scenario has both behind it.
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
-    client_on(config, account, Rc::new(Memory::new()))
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let store: SharedStore = match MADE.fetch_add(1, Ordering::Relaxed) % 2 {
+        0 => Rc::new(Memory::new()),
+        _ => Rc::new(OnDisk::new()),
+    };
+    client_on(config, account, store)
+}
+
+/// The native store, in a folder that goes with it.
+struct OnDisk {
+    store: Sqlite,
+    _folder: tempfile::TempDir,
+}
+
+impl OnDisk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { store: Sqlite::open(&folder.path().join("kept.sqlite")).unwrap(), _folder: folder }
+    }
+}
+
+impl Store for OnDisk {
+    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
+        self.store.scan(prefix)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> LocalFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
+        self.store.get(key)
+    }
+
+    fn write(&self, ops: Vec<StoreOp>) -> LocalFuture<'_, Result<(), StoreError>> {
+        self.store.write(ops)
+    }
+
+    fn erase<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
+        self.store.erase(prefix)
+    }
 }
 
 pub(crate) fn client_on(
