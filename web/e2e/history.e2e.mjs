@@ -101,9 +101,23 @@ describe("history", () => {
     await alice.sees(first);
     await bob.sees(first);
     await settled(alice, bob);
-    await alice.page.getByRole("complementary", { name: "Restored" }).getByRole("button", { name: "Undo" }).click();
+    const bar = alice.page.getByRole("complementary", { name: "Restored" });
+    await bar.getByRole("button", { name: "Undo" }).click();
     await alice.sees(whole);
     await bob.sees(whole);
+    // Once something else was written, that is what undo would take back: it is offered no more.
+    await lookBack(alice);
+    await turnsOf(alice).last().click();
+    await reads(alice, first);
+    await dialogOf(alice).getByRole("button", { name: "Restore this version" }).click();
+    await bar.getByRole("button", { name: "Undo" }).waitFor();
+    await alice.typeAtEnd("x");
+    await bar.getByRole("button", { name: "Undo" }).waitFor({ state: "detached" });
+    await alice.page.keyboard.press("Control+z");
+    await alice.sees(first);
+    await alice.page.keyboard.press("Control+z");
+    await alice.sees(whole);
+    await settled(alice, bob);
     assert.deepEqual([...alice.complaints, ...bob.complaints], []);
   });
 

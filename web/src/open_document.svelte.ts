@@ -149,6 +149,9 @@ export class OpenDocument implements View {
     return this.engine.ask("details", this.name);
   }
 
+  /** The last that the person did here was to restore an earlier text: it is what undo takes back. */
+  restored = $state(false);
+
   /** Who wrote what and when, as of now. It stays so until `closeTimeline`, or until another tab leads. */
   timeline(): Promise<Timeline> {
     return this.engine.ask("timeline", this.name);
@@ -166,13 +169,20 @@ export class OpenDocument implements View {
   // --- what the person does ---
 
   /** Makes the text what it was after a turn, by an edit like any other. Whether it was not that already. */
-  restore(turn: number): Promise<boolean> {
-    return this.engine.ask("restore", this.name, turn);
+  async restore(turn: number): Promise<boolean> {
+    const restored = await this.engine.ask("restore", this.name, turn);
+    this.restored = restored;
+    return restored;
+  }
+
+  /** The person wrote in the text, or took something back. */
+  wrote(): void {
+    this.restored = false;
+    askToLast();
   }
 
   /** The person changed the text or the title. */
   touched(): void {
-    askToLast();
     this.line.touched();
   }
 

@@ -217,11 +217,15 @@ impl OpenDocument {
         self.with(name, |view| view.looking.as_ref()?.moment(turn))?
     }
 
-    /// Makes the text what it was after a turn, for the view's person; whether anything had to be done for it.
+    /// Makes the text what it was after a turn, for the view's person; whether anything had to be done for it. Nothing of this
+    /// where they may not write.
     pub(crate) fn restore(self: &Rc<Self>, name: &str, turn: usize) -> Option<bool> {
         let now = self.handle.text();
         let splices = self.with(name, |view| view.looking.as_ref()?.way_back(turn, &now))??;
-        if splices.is_empty() || !self.handle.role().can_write() {
+        if !self.handle.role().can_write() {
+            return None;
+        }
+        if splices.is_empty() {
             return Some(false);
         }
         self.show(&splices, None);

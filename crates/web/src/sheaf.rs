@@ -22,7 +22,7 @@ use crate::{
 };
 
 const NOT_OPEN: &str = "this document is not open";
-const NOT_LOOKING: &str = "the history has to be opened again: Sheaf has gone on in another tab";
+const NOT_LOOKING: &str = "the history has to be opened again: since then Sheaf has gone on in another tab, or your leave to write has ended";
 
 /// The engine of an account, or of nobody's.
 #[wasm_bindgen]

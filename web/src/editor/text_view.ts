@@ -8,7 +8,7 @@ import type { Crossing } from "./crossing";
 import { OncePerFrame } from "./frames";
 import { markdown } from "./markdown";
 import { STYLE_NONCE } from "./nonce";
-import { plainText } from "./plain_text";
+import { fromEngine, plainText } from "./plain_text";
 
 /** The text of an open document, shown and written in. */
 export class TextView {
@@ -19,7 +19,7 @@ export class TextView {
 
   constructor(
     parent: HTMLElement,
-    document: OpenDocument,
+    private readonly document: OpenDocument,
     private mayWrite: boolean,
   ) {
     const text = (this.text = document.text);
@@ -54,6 +54,7 @@ export class TextView {
               text.sendOn();
             });
             if (update.docChanged) document.touched();
+            if (update.transactions.some((one) => one.docChanged && !one.annotation(fromEngine))) document.wrote();
             if (update.docChanged || update.selectionSet || update.focusChanged) this.frame.ask();
           }),
         ],
@@ -114,6 +115,7 @@ export class TextView {
 
   private step(step: "undo" | "redo"): boolean {
     if (!this.mayWrite) return false;
+    this.document.wrote();
     this.text.step(step);
     return true;
   }
