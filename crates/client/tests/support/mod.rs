@@ -48,7 +48,7 @@ pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Rc<d
     Password::sign_in(config, &account.handle, &account.password, sessions).await.unwrap()
 }
 
-/// A client with a store of its own: in memory for one, on disk for the next, so that every scenario has both behind it.
+/// A client with a store of its own: in memory for one, on disk for the next, whichever test makes it.
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let store: SharedStore = match MADE.fetch_add(1, Ordering::Relaxed) % 2 {
