@@ -30,15 +30,6 @@ class Browser {
     return Object.assign(browser, { child, connection, context: connection.contexts()[0] });
   }
 
-  /** As its own menu ends it: what it has put off to write, it writes first. */
-  async quit() {
-    const gone = once(this.child, "exit");
-    const session = await this.connection.newBrowserCDPSession();
-    await session.send("Browser.close");
-    await gone;
-    await this.connection.close().catch(() => {});
-  }
-
   async kill() {
     const gone = once(this.child, "exit");
     process.kill(-this.child.pid, "SIGKILL");
@@ -72,10 +63,6 @@ describe("the browser's process", () => {
     browser = await Browser.start(profile);
     let person = new Person(browser.context, await browser.context.newPage(), demo);
     await person.signIn("bob.test");
-    // Who is signed in is in the local storage, which the browser may put off writing for a minute.
-    await browser.quit();
-    browser = await Browser.start(profile);
-    person = new Person(browser.context, await browser.context.newPage(), demo);
     const link = await person.newDocument(`Killed ${seed}`);
     // A few rounds need the network only to begin with: what is to be kept is on this device.
     await person.statusSays(/^Published/);

@@ -3,18 +3,8 @@ import { Engine } from "./engine/engine";
 import type { OAuth } from "./oauth";
 import { allSafe, closeAll } from "./open_document.svelte";
 import { HOME, place, signInFor } from "./routes.svelte";
+import { keepSignedIn, onSignedIn, whoIsSignedIn, type SignedIn } from "./signed_in";
 import { RELOAD, sentence } from "./words";
-
-/** Who is signed in. Kept by name only; the keys and tokens are the OAuth client's. */
-interface SignedIn {
-  did: string;
-  handle?: string;
-  pds: string;
-  /** When, in milliseconds since 1970: signing in again is news to other tabs. */
-  since: number;
-}
-
-const KEPT = "sheaf.account";
 
 class CurrentAccount {
   who = $state.raw<SignedIn | undefined>();
@@ -33,9 +23,7 @@ class CurrentAccount {
   constructor() {
     this.ready = this.start();
     // Signing in or out in one tab is true in all of them.
-    addEventListener("storage", (event) => {
-      if (event.key === KEPT || event.key === null) void this.follow();
-    });
+    onSignedIn(() => void this.follow());
   }
 
   get name(): string {
@@ -68,7 +56,6 @@ class CurrentAccount {
     place.go(HOME);
     this.leaving = true;
     await closeAll();
-    localStorage.removeItem(KEPT);
     this.who = undefined;
     engine.end();
     // It asks the engine about handles.
@@ -76,9 +63,10 @@ class CurrentAccount {
     this.ready = this.begin();
     try {
       // Each is done, whatever becomes of the other.
-      const [begun, erased] = await Promise.allSettled([this.ready, did && erasing ? eraseStore(did) : undefined]);
+      const work = [this.ready, keepSignedIn(undefined), did && erasing ? eraseStore(did) : Promise.resolve()] as const;
+      const [begun, ...rest] = await Promise.allSettled(work);
       if (begun.status === "fulfilled" && did) void this.revoke(begun.value, did);
-      for (const one of [begun, erased]) if (one.status === "rejected") throw one.reason;
+      for (const one of [begun, ...rest]) if (one.status === "rejected") throw one.reason;
     } catch (error) {
       this.problem = sentence(error);
     } finally {
@@ -104,7 +92,7 @@ class CurrentAccount {
 
   /** Another tab has signed in or out. */
   private async follow(): Promise<void> {
-    const now = kept();
+    const now = await whoIsSignedIn();
     if (now && now.did === this.who?.did) {
       if (now.since === this.who.since) return;
       this.who = now;
@@ -127,7 +115,7 @@ class CurrentAccount {
       nobodys.end();
       this.oauth = undefined;
     } else {
-      this.who = kept();
+      this.who = await whoIsSignedIn();
     }
     return this.begin();
   }
@@ -154,12 +142,13 @@ class CurrentAccount {
       const oauth = await this.client(engine);
       const { did, pds, then } = await oauth.finish(params);
       const account = await engine.ask("findAccount", did).catch(() => undefined);
-      this.who = { did, pds, since: Date.now(), ...(account?.handle ? { handle: account.handle } : {}) };
-      localStorage.setItem(KEPT, JSON.stringify(this.who));
+      const who = { did, pds, since: Date.now(), ...(account?.handle ? { handle: account.handle } : {}) };
+      await keepSignedIn(who);
+      this.who = who;
       if (then) place.go(then, "replace");
     } catch (error) {
       this.problem = sentence(error);
-      this.who = kept();
+      this.who = await whoIsSignedIn();
       // Whether or not somebody is still signed in: there it says what went wrong, and leads on to where one came from.
       place.go(signInFor(thenOf(error)), "replace");
     }
@@ -197,19 +186,6 @@ function callbackParams(): URLSearchParams | undefined {
   if (location.hash.startsWith("#/")) return undefined;
   const params = new URLSearchParams(location.hash.slice(1));
   return params.has("state") && (params.has("code") || params.has("error")) ? params : undefined;
-}
-
-function kept(): SignedIn | undefined {
-  try {
-    const value: unknown = JSON.parse(localStorage.getItem(KEPT) ?? "null");
-    if (typeof value !== "object" || value === null) return undefined;
-    const { did, handle, pds, since } = value as Record<string, unknown>;
-    if (typeof did !== "string" || typeof pds !== "string") return undefined;
-    const who = { did, pds, since: typeof since === "number" ? since : 0 };
-    return typeof handle === "string" ? { ...who, handle } : who;
-  } catch {
-    return undefined;
-  }
 }
 
 export const account = new CurrentAccount();

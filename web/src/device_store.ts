@@ -1,4 +1,5 @@
 import { leaderLock, storeOf } from "./engine/messages";
+import { answer } from "./indexed_db";
 
 // What an account's engine keeps is the engine's. Here it is only carried away whole, or thrown away: when the engine cannot read it any
 // more, or when somebody wants nothing left on this device.
@@ -46,39 +47,23 @@ const PATIENCE_MS = 15_000;
  */
 export async function erase(account: string | undefined): Promise<void> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
-  await navigator.locks
-    .request(leaderLock(account), { signal }, () => deleteStore(storeOf(account)))
-    .catch((error: unknown) => {
-      if (!signal.aborted) throw error;
-      throw new Error("Another tab or window still has your documents open, so they are not erased. Close it, then sign in and erase them again.");
-    });
-}
-
-function deleteStore(name: string): Promise<void> {
-  const request = indexedDB.deleteDatabase(name);
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve();
-    request.onerror = () => reject(new Error("The browser could not erase what it keeps. Its own settings can: erase this site's data there."));
-    // It is erased once they let go, all the same.
-    request.onblocked = () => reject(new Error("Another tab or window still has it open. Close it, and it is erased."));
+  const late = new Promise<never>((_, reject) => {
+    const why = "Another tab or window keeps Sheaf from erasing your documents here. Close it, then sign in and erase them again.";
+    signal.addEventListener("abort", () => reject(new Error(why)));
   });
+  // Once it is begun, the lock is held until it is done, however late: no engine must come in between.
+  const erased = navigator.locks.request(leaderLock(account), { signal }, () => answer(() => indexedDB.deleteDatabase(storeOf(account))));
+  await Promise.race([erased, late]);
 }
 
 /** Whatever version it is of, and without making one that is not there. */
 function openAsItIs(name: string): Promise<IDBDatabase> {
-  const request = indexedDB.open(name);
-  request.onupgradeneeded = () => request.transaction?.abort();
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(new Error("Nothing of it can be read in this browser."));
-  });
-}
-
-function answer<T>(ask: () => IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const request = ask();
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("unreadable"));
+  return answer(() => {
+    const request = indexedDB.open(name);
+    request.onupgradeneeded = () => request.transaction?.abort();
+    return request;
+  }).catch((cause: unknown) => {
+    throw new Error("Nothing of it can be read in this browser.", { cause });
   });
 }
 

@@ -26,6 +26,10 @@ use crate::{people, trace, traffic::Traffic};
 
 /// As many as one `applyWrites` takes.
 const BATCH: usize = 200;
+/// How many write the paper.
+const EDITORS: [usize; 2] = [1, 5];
+/// How many records of other apps stand beside it in each of their repos.
+const OTHERS: [usize; 3] = [0, 10_000, 100_000];
 /// Five editors take turns of so many keystrokes.
 const TURN: usize = 5_000;
 /// The article's way makes a record every five seconds: of so many keystrokes, at four a second.
@@ -55,10 +59,10 @@ impl Cost {
 pub(crate) async fn measure(traffic: &Traffic) -> Result<Map<String, Value>> {
     let network = Network::builder().jetstream(true).start().await?;
     let mut rows: [Vec<Value>; 3] = Default::default();
-    for (editors, others) in [(1, &[0, 10_000, 100_000][..]), (5, &[0, 10_000, 100_000][..])] {
+    for editors in EDITORS {
         let scene = Scene::write(&network, editors).await?;
         let mut there = 0;
-        for &wanted in others {
+        for wanted in OTHERS {
             scene.add_others(there, wanted).await?;
             there = wanted;
             rows[0].push(scene.cold_open(traffic, wanted).await?);

@@ -1,4 +1,11 @@
-//! Times as somebody at this device reads them.
+//! Times as a page takes them, and as somebody at this device reads them.
+
+use sheaf_core::time::Timestamp;
+
+/// Milliseconds since 1970, as JavaScript counts. Exact: a double's 53 bits hold those of any era.
+pub(crate) fn millis(at: Timestamp) -> f64 {
+    at.as_millis() as f64
+}
 
 /// A minute by the device's own clock and calendar.
 #[cfg(any(target_arch = "wasm32", test))]
@@ -29,7 +36,7 @@ fn said(at: Minute, now: Minute) -> String {
 
 /// The time of day, and the day if it is not today.
 #[cfg(target_arch = "wasm32")]
-pub(crate) fn of_day(at: sheaf_core::time::Timestamp) -> Option<String> {
+pub(crate) fn of_day(at: Timestamp) -> Option<String> {
     let local = |date: js_sys::Date| Minute {
         year: date.get_full_year(),
         month: date.get_month(),
@@ -37,13 +44,13 @@ pub(crate) fn of_day(at: sheaf_core::time::Timestamp) -> Option<String> {
         hour: date.get_hours(),
         minute: date.get_minutes(),
     };
-    let at = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.as_millis() as f64));
+    let at = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(millis(at)));
     Some(said(local(at), local(js_sys::Date::new_0())))
 }
 
 /// Only a browser knows where it is.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) fn of_day(_: sheaf_core::time::Timestamp) -> Option<String> {
+pub(crate) fn of_day(_: Timestamp) -> Option<String> {
     None
 }
 

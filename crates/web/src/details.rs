@@ -6,7 +6,7 @@ use sheaf_core::{
     time::Timestamp,
 };
 
-use crate::{sentence, shown::Editor};
+use crate::{clock::millis, sentence, shown::Editor};
 
 /// Everything behind a document's status line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,9 +105,4 @@ fn hears(status: &replica::Status) -> String {
         None => "No stream can be reached: every editor's server is asked every few seconds.",
     }
     .to_owned()
-}
-
-/// Exact: a double's 53 bits hold milliseconds of any era.
-fn millis(at: Timestamp) -> f64 {
-    at.as_millis() as f64
 }

@@ -15,7 +15,7 @@ use crate::{
     details::Details,
     open_document::{OpenDocument, Tell},
     shown::{Attached, Editor, GoingOn, Splice, Told},
-    timeline::{Moment, Timeline},
+    timeline::{Moment, RestoreError, Timeline},
 };
 
 /// The engine: what there is one of for an account, however many tabs it has.
@@ -211,10 +211,12 @@ impl Engine {
         self.view(view)?.moment(view, turn)
     }
 
-    /// Makes the text what it was after that turn, by an edit of the view's person. Whether that changed anything; nothing if
-    /// the view looks at no such timeline.
-    pub fn restore(&self, view: &str, turn: usize) -> Option<bool> {
-        self.view(view)?.restore(view, turn)
+    /// Makes the text what it was after that turn, by an edit of the view's person. Whether that changed anything.
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    pub fn restore(&self, view: &str, turn: usize) -> Result<bool, RestoreError> {
+        self.view(view).ok_or(RestoreError::NotLooking)?.restore(view, turn)
     }
 
     /// The view looks at no timeline any more.

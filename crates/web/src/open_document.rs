@@ -14,7 +14,7 @@ use sheaf_core::{
 
 use crate::{
     shown::{Attached, Editor, GoingOn, News, Person, Splice, Status, Told},
-    timeline::{Looking, Moment, Timeline},
+    timeline::{Looking, Moment, RestoreError, Timeline},
     view_text::{OutOfStep, ViewText, sum},
 };
 
@@ -217,21 +217,21 @@ impl OpenDocument {
         self.with(name, |view| view.looking.as_ref()?.moment(turn))?
     }
 
-    /// Makes the text what it was after a turn, for the view's person; whether anything had to be done for it. Nothing of this
-    /// where they may not write.
-    pub(crate) fn restore(self: &Rc<Self>, name: &str, turn: usize) -> Option<bool> {
-        let now = self.handle.text();
-        let splices = self.with(name, |view| view.looking.as_ref()?.way_back(turn, &now))??;
+    /// Makes the text what it was after a turn, for the view's person; whether anything had to be done for it.
+    pub(crate) fn restore(self: &Rc<Self>, name: &str, turn: usize) -> Result<bool, RestoreError> {
         if !self.handle.role().can_write() {
-            return None;
+            return Err(RestoreError::MayNotWrite);
         }
+        let now = self.handle.text();
+        let way_back = self.with(name, |view| view.looking.as_ref()?.way_back(turn, &now)).flatten();
+        let splices = way_back.ok_or(RestoreError::NotLooking)?;
         if splices.is_empty() {
-            return Some(false);
+            return Ok(false);
         }
         self.show(&splices, None);
         self.handle.restore(splices);
         self.announce();
-        Some(true)
+        Ok(true)
     }
 
     /// The view looks at no timeline any more.

@@ -18,11 +18,10 @@ use crate::{
     open_document::Tell,
     sentence::{self, refusal},
     shown::{Account, Attached, Editors, GoingOn, Library, SignInSettings, SignedIn, Splices, show},
-    timeline::{Moment, Timeline},
+    timeline::{Moment, RestoreError, Timeline},
 };
 
 const NOT_OPEN: &str = "this document is not open";
-const NOT_LOOKING: &str = "the history has to be opened again: since then Sheaf has gone on in another tab, or your leave to write has ended";
 
 /// The engine of an account, or of nobody's.
 #[wasm_bindgen]
@@ -35,7 +34,8 @@ pub struct Sheaf {
 #[wasm_bindgen]
 impl Sheaf {
     /// Starts the engine. `config` is the text of `config.json`, or nothing for the public network. What is kept on this
-    /// device is kept under the name `store`, another for each account; from now on no engine that was started before writes to it.
+    /// device is kept under the name `store`, another for each account; from now on no engine that was started before
+    /// writes to it.
     ///
     /// `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with an error named
     /// `SignInAgain` once the session is over. `tell(view, told)` tells a view something. `stopped` is called should the
@@ -248,16 +248,19 @@ impl Sheaf {
     /// # Errors
     /// The view looks at no timeline with such a turn; as a sentence.
     pub fn moment(&self, view: &str, turn: usize) -> Result<Ts<Moment>, JsError> {
-        self.engine.moment(view, turn).map(|moment| show(&moment)).ok_or_else(|| refusal(NOT_LOOKING))
+        self.engine
+            .moment(view, turn)
+            .map(|moment| show(&moment))
+            .ok_or_else(|| refusal(RestoreError::NotLooking))
     }
 
     /// Makes the text what it was after that turn, by an edit like any other. Whether anything changed: nothing does where the
     /// text is that already.
     ///
     /// # Errors
-    /// The view looks at no timeline with such a turn; as a sentence.
+    /// The view looks at no timeline with such a turn, or its person may not write; as a sentence.
     pub fn restore(&self, view: &str, turn: usize) -> Result<bool, JsError> {
-        self.engine.restore(view, turn).ok_or_else(|| refusal(NOT_LOOKING))
+        self.engine.restore(view, turn).map_err(refusal)
     }
 
     /// The view has done with the timeline.

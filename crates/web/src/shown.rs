@@ -351,8 +351,7 @@ impl From<LibraryEntry> for KnownDocument {
         Self {
             link: DocumentLink::new(entry.uri).fragment(),
             title: entry.title,
-            // Exact: microseconds of this era divided by a thousand fit a double's 53 bits.
-            updated_at: (entry.updated_at.as_micros() / 1000) as f64,
+            updated_at: clock::millis(entry.updated_at),
             with: entry.with,
             shared: entry.shared,
             waiting: entry.waiting,

@@ -11,9 +11,10 @@ use sheaf_core::{
     record::Color,
     replica::{Audit, Person},
     text::{Splice, differences},
-    time::Timestamp,
 };
 use sheaf_repo::did::Did;
+
+use crate::clock::millis;
 
 /// Who goes on after so long has begun another turn …
 const PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -90,6 +91,17 @@ pub enum FateShown {
     Added,
     /// It went.
     Removed,
+}
+
+/// Why an earlier text is not restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The view looks at no timeline with such a turn.
+    #[error("the history has to be opened again: Sheaf has gone on in another tab")]
+    NotLooking,
+    /// The account may not write here, or not any more.
+    #[error("you may not write in this document any more")]
+    MayNotWrite,
 }
 
 /// A timeline that somebody looks at.
@@ -169,9 +181,4 @@ impl Looking {
     fn place_of(&self, author: &Did) -> usize {
         self.authors.binary_search(author).expect("every entry's author is among them")
     }
-}
-
-/// Exact: a double's 53 bits hold milliseconds of any era.
-fn millis(at: Timestamp) -> f64 {
-    at.as_millis() as f64
 }

@@ -31,7 +31,7 @@ use sheaf_repo::did::Did;
 use sheaf_web::{
     engine::Engine,
     shown::{GoingOn, OnItsWay, Splice, Told},
-    timeline::FateShown,
+    timeline::{FateShown, RestoreError},
 };
 
 fn run(test: impl Future<Output = ()>) {
@@ -282,6 +282,17 @@ async fn document(kept: &Memory) -> DocumentLink {
     life.engine.create("Notes").await.unwrap().parse().unwrap()
 }
 
+/// A new document in two tabs.
+async fn two_views(kept: &Memory) -> (Life, [View; 2]) {
+    let link = document(kept).await;
+    let life = life(kept);
+    let mut views = ["a 1", "b 1"].map(View::new);
+    for view in &mut views {
+        view.attach(&life, &link, true).await;
+    }
+    (life, views)
+}
+
 async fn settle(life: &Life, views: &mut [View]) {
     life.disk.held_up.set(false);
     for _ in 0..10_000 {
@@ -392,12 +403,7 @@ fn whenever_the_engine_dies_what_was_typed_is_there_once() {
 fn nothing_is_called_done_before_it_is_on_the_disk() {
     run(async {
         let kept = Memory::new();
-        let link = document(&kept).await;
-        let life = life(&kept);
-        let mut views = ["a 1", "b 1"].map(View::new);
-        for view in &mut views {
-            view.attach(&life, &link, true).await;
-        }
+        let (life, mut views) = two_views(&kept).await;
         life.disk.held_up.set(true);
         views[0].write(&life, text::Splice::insert(0, "typed"));
         let_others_run().await;
@@ -462,12 +468,7 @@ fn a_view_that_makes_no_sense_is_told_to_begin_anew() {
 fn the_timeline_leads_back_by_an_edit_that_can_be_taken_back() {
     run(async {
         let kept = Memory::new();
-        let link = document(&kept).await;
-        let life = life(&kept);
-        let mut views = ["a 1", "b 1"].map(View::new);
-        for view in &mut views {
-            view.attach(&life, &link, true).await;
-        }
+        let (life, mut views) = two_views(&kept).await;
         assert_eq!(life.engine.timeline("a 1").unwrap().turns, vec![], "nothing was written yet");
         views[0].write(&life, text::Splice::insert(0, "first 🌾 e\u{301}"));
         settle(&life, &mut views).await;
@@ -479,12 +480,12 @@ fn the_timeline_leads_back_by_an_edit_that_can_be_taken_back() {
         assert_eq!(added.map(|passage| passage.text.as_str()).collect::<String>(), "first 🌾 e\u{301}");
         assert!(life.engine.moment("b 1", 0).is_none(), "the other view looks at no timeline");
         assert!(life.engine.moment("a 1", 99).is_none());
-        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Some(false), "it is that already");
+        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Ok(false), "it is that already");
 
         // The other goes on while one looks.
         views[1].write(&life, text::Splice::insert(6, "and second "));
         settle(&life, &mut views).await;
-        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Some(true));
+        assert_eq!(life.engine.restore("a 1", timeline.turns.len() - 1), Ok(true));
         settle(&life, &mut views).await;
         for view in &views {
             assert_eq!(view.shown, "first 🌾 e\u{301}");
@@ -507,5 +508,6 @@ fn the_timeline_leads_back_by_an_edit_that_can_be_taken_back() {
         }
         life.engine.close_timeline("a 1");
         assert!(life.engine.moment("a 1", 0).is_none());
+        assert_eq!(life.engine.restore("a 1", 0), Err(RestoreError::NotLooking));
     });
 }

@@ -1,22 +1,18 @@
 //! What the network tests share: a real network, clients on it, and waiting for conditions.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::{
-    rc::Rc,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use sheaf_client::{
     Client, DocumentHandle, Parts,
     config::NetworkConfig,
-    platform::{self, LocalFuture},
+    platform,
     session::{Authed, MemorySessions, Password},
     slots::MemoryLocks,
-    store::{Entry, Memory, SharedStore, Sqlite, Store, StoreError},
+    store::{Memory, SharedStore, Sqlite},
 };
 use sheaf_core::{
-    replica::{Presence, StoreOp},
+    replica::Presence,
     text::{Splice, Utf16Offset},
 };
 use sheaf_devnet::{Account, Network};
@@ -48,45 +44,22 @@ pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Rc<d
     Password::sign_in(config, &account.handle, &account.password, sessions).await.unwrap()
 }
 
-/// A client with a store of its own: in memory for one, on disk for the next, whichever test makes it.
+/// A client with a store of its own: of a test's clients the first keeps in memory, the next on disk, and so in turn.
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    let store: SharedStore = match MADE.fetch_add(1, Ordering::Relaxed) % 2 {
+    thread_local! {
+        // Each test has a thread of its own, with which the folder goes.
+        static MADE: Cell<usize> = const { Cell::new(0) };
+        static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap();
+    }
+    let n = MADE.replace(MADE.get() + 1);
+    let store: SharedStore = match n % 2 {
         0 => Rc::new(Memory::new()),
-        _ => Rc::new(OnDisk::new()),
+        _ => {
+            let path = FOLDER.with(|folder| folder.path().join(format!("{n}.sqlite")));
+            Rc::new(Sqlite::open(&path).unwrap())
+        }
     };
     client_on(config, account, store)
-}
-
-/// The native store, in a folder that goes with it.
-struct OnDisk {
-    store: Sqlite,
-    _folder: tempfile::TempDir,
-}
-
-impl OnDisk {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { store: Sqlite::open(&folder.path().join("kept.sqlite")).unwrap(), _folder: folder }
-    }
-}
-
-impl Store for OnDisk {
-    fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
-        self.store.scan(prefix)
-    }
-
-    fn get<'a>(&'a self, key: &'a str) -> LocalFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
-        self.store.get(key)
-    }
-
-    fn write(&self, ops: Vec<StoreOp>) -> LocalFuture<'_, Result<(), StoreError>> {
-        self.store.write(ops)
-    }
-
-    fn erase<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<(), StoreError>> {
-        self.store.erase(prefix)
-    }
 }
 
 pub(crate) fn client_on(
