@@ -112,13 +112,12 @@ impl Replica {
             if self.carriers.contains(did) {
                 return RepoView::new(did.clone(), vec![document.snapshot_range()], salt);
             }
-            let mut ranges = Vec::new();
+            let mut ranges = vec![document.awareness_range(), document.snapshot_range()];
             if did == document.owner() {
                 ranges.push(document.document_range());
             }
             ranges.push(document.segment_range());
-            let beside = vec![document.awareness_range(), document.snapshot_range()];
-            RepoView::new(did.clone(), ranges, salt).with_beside(beside)
+            RepoView::new(did.clone(), ranges, salt)
         })
     }
 

@@ -52,9 +52,8 @@ const MAX_CARRIED: usize = 4;
 #[derive(Debug)]
 pub struct RepoView {
     did: Did,
+    /// The last is the one that most is expected in: looks begin with it.
     ranges: Vec<KeyRange>,
-    /// How many of them, the first ones, are found on the way to the others.
-    beside: usize,
     identity: Option<Identity>,
     /// Who that was when last looked up, while it is to be looked up anew.
     last_identity: Option<Identity>,
@@ -97,21 +96,12 @@ pub struct RepoView {
 }
 
 impl RepoView {
-    /// The view with further ranges that a first look does not begin with, as they are short, and most of what proves them
-    /// lies on the way to the others: asking for each would be a request more.
-    #[must_use]
-    pub fn with_beside(mut self, ranges: Vec<KeyRange>) -> Self {
-        self.beside += ranges.len();
-        self.ranges.splice(0..0, ranges);
-        self
-    }
-
-    /// A view that knows nothing yet. Each of `ranges` is also where a first look begins.
+    /// A view that knows nothing yet. A look begins where the last of `ranges` does; what proves the others lies mostly on
+    /// the way there, and asking for a proof of each would be a request more.
     pub fn new(did: Did, ranges: Vec<KeyRange>, jitter: u64) -> Self {
         RepoView {
             did,
             ranges,
-            beside: 0,
             identity: None,
             last_identity: None,
             resolving: false,
@@ -525,7 +515,7 @@ impl RepoView {
         self.retry_at = self.retry_at.map(|planned| planned.min(at));
     }
 
-    /// Where to begin: the path that rang, or else the start of every range. The proof of a key, there or not, brings the
+    /// Where to begin: the path that rang, or else the start of the last range. The proof of a key, there or not, brings the
     /// commit and the nodes on the way, so most looks need a single request.
     fn probes(&self, path: Option<&str>) -> Vec<(String, String)> {
         let starts: Vec<&str> = match path {
@@ -533,11 +523,7 @@ impl RepoView {
                 self.rung_paths.iter().map(String::as_str).collect()
             }
             Some(path) => vec![path],
-            // Once the nodes are known one look at the head tells whether anything changed.
-            None if self.head.is_some() && !self.nodes.is_empty() => {
-                vec![self.ranges.last().map_or("", |r| r.from())]
-            }
-            None => self.ranges[self.beside..].iter().map(KeyRange::from).collect(),
+            None => self.ranges.last().map(KeyRange::from).into_iter().collect(),
         };
         starts
             .iter()
