@@ -13,28 +13,44 @@ import { CHROMIUM_FLAGS, Person, until } from "./world.mjs";
 
 const ROUNDS = Number(process.env.SHEAF_KILLS ?? 4);
 const SECOND_MS = 1_000;
+const STARTS = 3;
 
 /** A browser with a profile on disk, and nothing between it and SIGKILL. */
 class Browser {
+  /** A browser that was killed may not come up on its profile the first time: then it is given another try. */
   static async start(profile) {
+    for (let attempt = 1; ; attempt++) {
+      const browser = await Browser.spawn(profile);
+      try {
+        browser.connection = await chromium.connectOverCDP(browser.address);
+        browser.context = browser.connection.contexts()[0];
+        return browser;
+      } catch (why) {
+        await browser.kill();
+        if (attempt === STARTS) throw why;
+      }
+    }
+  }
+
+  static async spawn(profile) {
     await rm(path.join(profile, "DevToolsActivePort"), { force: true });
     const flags = [...CHROMIUM_FLAGS, "--headless=new", "--remote-debugging-port=0", `--user-data-dir=${profile}`];
-    const child = spawn(process.env.CHROMIUM ?? "/usr/bin/chromium", flags, { stdio: "ignore", detached: true });
+    const browser = new Browser();
+    browser.child = spawn(process.env.CHROMIUM ?? "/usr/bin/chromium", flags, { stdio: "ignore", detached: true });
     const port = await until(
       () => readFile(path.join(profile, "DevToolsActivePort"), "utf8").catch(() => ""),
       (lines) => lines.includes("\n"),
       "the browser to say where it listens",
     );
-    const connection = await chromium.connectOverCDP(`http://127.0.0.1:${port.split("\n")[0]}`);
-    const browser = new Browser();
-    return Object.assign(browser, { child, connection, context: connection.contexts()[0] });
+    browser.address = `http://127.0.0.1:${port.split("\n")[0]}`;
+    return browser;
   }
 
   async kill() {
     const gone = once(this.child, "exit");
     process.kill(-this.child.pid, "SIGKILL");
     await gone;
-    await this.connection.close().catch(() => {});
+    await this.connection?.close().catch(() => {});
   }
 }
 
@@ -78,6 +94,7 @@ describe("the browser's process", () => {
         shown.push({ text: await person.wholeText(), at: Date.now() });
       }
       await browser.kill();
+      browser = undefined;
       const killed = Date.now();
       const sure = shown.filter(({ at }) => killed - at >= SECOND_MS).at(-1)?.text ?? kept;
 

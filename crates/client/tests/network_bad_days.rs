@@ -22,7 +22,9 @@ use sheaf_core::{
 };
 use sheaf_devnet::Network;
 use sheaf_repo::did::Did;
-use support::{append, client, config, eventually, eventually_reads, prepend, published, run, signed_in};
+use support::{
+    append, client, config, eventually, eventually_reads, on_every_store, prepend, published, run, signed_in,
+};
 
 /// A session between which and its server things happen.
 struct Meddled {
@@ -126,7 +128,7 @@ fn what_was_typed_survives_a_crash_while_the_server_is_away() {
 
 #[test]
 fn a_lost_answer_is_neither_a_lost_nor_a_doubled_change() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -153,7 +155,7 @@ fn a_lost_answer_is_neither_a_lost_nor_a_doubled_change() {
 
 #[test]
 fn an_ended_session_says_so_and_goes_on_after_signing_in() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -179,7 +181,7 @@ fn an_ended_session_says_so_and_goes_on_after_signing_in() {
 
 #[test]
 fn sessions_renew_themselves_and_end_when_they_cannot() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -221,11 +223,11 @@ fn sessions_renew_themselves_and_end_when_they_cannot() {
 
 #[test]
 fn a_used_up_quota_loses_nothing() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().rate_limits(true).start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
-        let store = Rc::new(sheaf_client::store::Memory::new());
+        let store = support::store();
         let session = signed_in(&config, &account).await;
         let alice = support::client_on(&config, Some(session.clone()), store.clone());
         let document = alice.create("Notes").await?;
@@ -264,7 +266,7 @@ fn a_used_up_quota_loses_nothing() {
 
 #[test]
 fn links_and_names_that_lead_nowhere_say_so() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -307,7 +309,7 @@ fn links_and_names_that_lead_nowhere_say_so() {
 
 #[test]
 fn one_editors_server_away_leaves_the_others_writing() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().pdses(2).start().await?;
         let config = config(&network);
         let (alice_account, bob_account) =
@@ -348,11 +350,11 @@ fn one_editors_server_away_leaves_the_others_writing() {
 
 #[test]
 fn without_the_directory_what_it_said_last_is_good_enough() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let whole = config(&network);
         let account = network.create_account("alice.test").await?;
-        let store = Rc::new(sheaf_client::store::Memory::new());
+        let store = support::store();
         let session = signed_in(&whole, &account).await;
         let alice = support::client_on(&whole, Some(session.clone()), store.clone());
         let document = alice.create("Notes").await?;

@@ -10,7 +10,9 @@ use sheaf_core::{
     text::apply_splices,
 };
 use sheaf_devnet::Network;
-use support::{append, client, config, eventually, eventually_reads, prepend, published, run, signed_in};
+use support::{
+    append, client, config, eventually, eventually_reads, on_every_store, prepend, published, signed_in,
+};
 
 async fn two_people_write(network: &Network, kind: DoorbellKind) -> anyhow::Result<()> {
     let config = config(network);
@@ -94,7 +96,7 @@ async fn two_people_write(network: &Network, kind: DoorbellKind) -> anyhow::Resu
 
 #[test]
 fn two_people_write_through_the_firehose() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().pdses(2).start().await?;
         two_people_write(&network, DoorbellKind::Firehose).await?;
         network.stop().await
@@ -103,7 +105,7 @@ fn two_people_write_through_the_firehose() {
 
 #[test]
 fn two_people_write_through_jetstream() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().jetstream(true).start().await?;
         if network.jetstream_url(0).is_none() {
             assert!(std::env::var_os("CI").is_none(), "without Go there is no Jetstream to test with");
@@ -116,7 +118,7 @@ fn two_people_write_through_jetstream() {
 
 #[test]
 fn lists_titles_and_those_who_share() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let alice_account = network.create_account("alice.test").await?;

@@ -11,7 +11,7 @@ use sheaf_devnet::{
     Network,
     fault_proxy::{Fault, FaultProxy},
 };
-use support::{append, client, config, eventually, eventually_reads, published, run, signed_in};
+use support::{append, client, config, eventually, eventually_reads, on_every_store, published, signed_in};
 
 /// Every way an answer goes wrong without taking its time.
 fn faults() -> Vec<Fault> {
@@ -27,7 +27,7 @@ fn faults() -> Vec<Fault> {
 
 #[test]
 fn reading_goes_on_once_the_server_recovers() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().fault_proxies(true).start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -76,7 +76,7 @@ async fn one_by_one(proxy: &FaultProxy, alice: &Client) -> anyhow::Result<()> {
 
 #[test]
 fn writing_loses_and_doubles_nothing() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().fault_proxies(true).start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -88,7 +88,7 @@ fn writing_loses_and_doubles_nothing() {
 
 #[test]
 fn while_a_server_hangs_others_go_on_and_the_status_says_so() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().pdses(2).fault_proxies(true).start().await?;
         let config = config(&network);
         let alice_account = network.create_account("alice.test").await?;

@@ -15,7 +15,9 @@ use sheaf_devnet::{
     Network,
     forge::{Forge, commit},
 };
-use support::{append, client, config, eventually, eventually_reads, prepend, published, run, signed_in};
+use support::{
+    append, client, config, eventually, eventually_reads, on_every_store, prepend, published, signed_in,
+};
 
 /// A commit that nobody made, with whatever revision.
 fn forged(did: &str, rev: &str, path: &str, record: &Value) -> Value {
@@ -27,7 +29,7 @@ fn forged(did: &str, rev: &str, path: &str, record: &Value) -> Value {
 
 #[test]
 fn a_forging_jetstream_changes_nothing() {
-    run(async {
+    on_every_store(async || {
         let network = Network::builder().start().await?;
         let honest = config(&network);
         let alice_account = network.create_account("alice.test").await?;

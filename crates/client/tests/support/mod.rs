@@ -20,10 +20,29 @@ use sheaf_devnet::{Account, Network};
 /// More than any step takes on a busy machine; a test that waits this long has failed.
 pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
 
-/// Runs a test on one thread, as the client wants it.
+/// Runs a test on one thread, as the client wants it, with stores on disk.
 pub(crate) fn run(test: impl Future<Output = anyhow::Result<()>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test).unwrap();
+}
+
+/// Plays a scenario once for each kind of store: [`store`] and [`client`] make ones of that kind.
+pub(crate) fn on_every_store(scenario: impl AsyncFn() -> anyhow::Result<()>) {
+    for kind in [Kind::Memory, Kind::Disk] {
+        println!("on a store of this kind: {kind:?}");
+        STORE.set(kind);
+        run(scenario());
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Memory,
+    Disk,
+}
+
+thread_local! {
+    static STORE: Cell<Kind> = const { Cell::new(Kind::Disk) };
 }
 
 /// The configuration for a local network, its Jetstreams included if it has any.
@@ -44,22 +63,26 @@ pub(crate) async fn signed_in(config: &NetworkConfig, account: &Account) -> Rc<d
     Password::sign_in(config, &account.handle, &account.password, sessions).await.unwrap()
 }
 
-/// A client with a store of its own: of a test's clients the first keeps in memory, the next on disk, and so in turn.
+/// A client with a store of its own.
 pub(crate) fn client(config: &NetworkConfig, account: Option<Rc<dyn Authed>>) -> Client {
+    client_on(config, account, store())
+}
+
+/// An empty store, of the kind that the scenario is played on.
+pub(crate) fn store() -> SharedStore {
     thread_local! {
         // Each test has a thread of its own, with which the folder goes.
         static MADE: Cell<usize> = const { Cell::new(0) };
         static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap();
     }
-    let n = MADE.replace(MADE.get() + 1);
-    let store: SharedStore = match n % 2 {
-        0 => Rc::new(Memory::new()),
-        _ => {
+    match STORE.get() {
+        Kind::Memory => Rc::new(Memory::new()),
+        Kind::Disk => {
+            let n = MADE.replace(MADE.get() + 1);
             let path = FOLDER.with(|folder| folder.path().join(format!("{n}.sqlite")));
             Rc::new(Sqlite::open(&path).unwrap())
         }
-    };
-    client_on(config, account, store)
+    }
 }
 
 pub(crate) fn client_on(
