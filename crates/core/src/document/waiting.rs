@@ -57,27 +57,51 @@ impl WaitingRoom {
         document: &mut Document,
         update: VettedUpdate,
     ) -> Result<Vec<Splice>, WaitingRoomFull> {
+        let mut splices = Vec::new();
+        self.admit(document, update, |document, update| splices.extend(document.apply(update)))?;
+        Ok(splices)
+    }
+
+    /// Takes an update in like [`WaitingRoom::offer`], of which nobody needs to be told what it did to the text: to know that
+    /// costs about as much as to apply it.
+    ///
+    /// # Errors
+    /// As [`WaitingRoom::offer`].
+    pub fn take_in(&mut self, document: &mut Document, update: VettedUpdate) -> Result<(), WaitingRoomFull> {
+        self.admit(document, update, Document::take_in)
+    }
+
+    fn admit(
+        &mut self,
+        document: &mut Document,
+        update: VettedUpdate,
+        mut apply: impl FnMut(&mut Document, &VettedUpdate),
+    ) -> Result<(), WaitingRoomFull> {
         // An update with holes has several parts; without one, what comes after a hole would keep back what comes before.
         let parts = if update.has_holes() { update.split(usize::MAX) } else { vec![update] };
         let waits = |part: &VettedUpdate| matches!(document.readiness(part), Readiness::Waiting(_));
         if parts.iter().any(waits) && !self.has_room(&parts) {
             return Err(WaitingRoomFull);
         }
-        let mut splices = Vec::new();
         for part in parts {
-            self.apply_or_keep(document, part, &mut splices);
+            self.apply_or_keep(document, part, &mut apply);
         }
-        Ok(splices)
+        Ok(())
     }
 
-    fn apply_or_keep(&mut self, document: &mut Document, update: VettedUpdate, splices: &mut Vec<Splice>) {
+    fn apply_or_keep(
+        &mut self,
+        document: &mut Document,
+        update: VettedUpdate,
+        apply: &mut impl FnMut(&mut Document, &VettedUpdate),
+    ) {
         let mut next = vec![update];
         while let Some(update) = next.pop() {
             match document.readiness(&update) {
                 Readiness::Known => {}
                 Readiness::Waiting(missing) => self.keep(missing, update),
                 Readiness::Ready => {
-                    splices.extend(document.apply(&update));
+                    apply(document, &update);
                     for &client in update.provides().keys() {
                         let reached = document.state_vector().get(&client).copied().unwrap_or(0);
                         self.wake(client, reached, &mut next);

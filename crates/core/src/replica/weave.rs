@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     client_id::{ClientId, ReplicaId},
-    document::{Document, WaitingRoom},
+    document::{Document, WaitingRoom, WaitingRoomFull},
     door::{self, Allowed, VettedUpdate},
     segment::Entry,
     text::Splice,
@@ -25,14 +25,23 @@ impl Replica {
 
     fn apply(&mut self, updates: &[VettedUpdate]) -> Vec<Splice> {
         let mut splices = Vec::new();
+        self.let_in(updates, |waiting, document, update| {
+            splices.extend(waiting.offer(document, update)?);
+            Ok(())
+        });
+        splices
+    }
+
+    fn let_in(
+        &mut self,
+        updates: &[VettedUpdate],
+        mut offer: impl FnMut(&mut WaitingRoom, &mut Document, VettedUpdate) -> Result<(), WaitingRoomFull>,
+    ) {
         for update in updates {
-            match self.waiting.offer(&mut self.document, update.clone()) {
-                Ok(shown) => splices.extend(shown),
-                Err(why) => {
-                    // It is stored, so nothing is lost: it is tried again with the next thing that arrives.
-                    tracing::warn!(%why, "an update has to be offered again");
-                    self.turned_away.push(update.clone());
-                }
+            if let Err(why) = offer(&mut self.waiting, &mut self.document, update.clone()) {
+                // It is stored, so nothing is lost: it is tried again with the next thing that arrives.
+                tracing::warn!(%why, "an update has to be offered again");
+                self.turned_away.push(update.clone());
             }
         }
         // Whenever something new is there, those that found no room may be next.
@@ -40,13 +49,11 @@ impl Replica {
         while (1..left).contains(&self.turned_away.len()) {
             left = self.turned_away.len();
             for update in std::mem::take(&mut self.turned_away) {
-                match self.waiting.offer(&mut self.document, update.clone()) {
-                    Ok(shown) => splices.extend(shown),
-                    Err(_) => self.turned_away.push(update),
+                if offer(&mut self.waiting, &mut self.document, update.clone()).is_err() {
+                    self.turned_away.push(update);
                 }
             }
         }
-        splices
     }
 
     /// Whether own text is known that cannot be put in yet, because something that it builds on is missing. To write on
@@ -131,6 +138,6 @@ impl Replica {
                     .extend(neighbours.iter().map(|(_, update)| self.limits.apply(account, replica, update)));
             }
         }
-        self.apply(&updates);
+        self.let_in(&updates, WaitingRoom::take_in);
     }
 }
