@@ -67,6 +67,12 @@ export class OpenDocument implements View {
     engine.add(this);
   }
 
+  /** Fetches what shows a document, which is large and comes apart: it will be wanted in a moment. */
+  static prepare(): void {
+    // Where one cannot be had, whoever needs it says so.
+    for (const part of [import("./editor/crossing"), import("./editor/text_view")]) void part.catch(() => {});
+  }
+
   /** Opens the document that a fragment leads to; it is there once the engine has told of it. */
   static async open(engine: Engine, link: string): Promise<OpenDocument> {
     const text = import("./editor/crossing").catch((cause: unknown) => {

@@ -35,10 +35,10 @@ function mapped(caret: Caret, changes: ChangeDesc): Caret {
   return { ...caret, anchor: changes.mapPos(caret.anchor, -1), head: changes.mapPos(caret.head, -1) };
 }
 
-/** Takes over where others are, as the engine tells it. */
-export function showPeople(view: EditorView, people: Person[]): void {
-  const known = view.state.field(caretsField);
-  const limit = view.state.doc.length;
+/** What takes over where others are, as the engine tells it, in a transaction that makes these changes; if it says anything new. */
+export function carriesPeople(state: EditorState, people: Person[], changes?: ChangeDesc): StateEffect<unknown> | undefined {
+  const known = state.field(caretsField).map((caret) => (changes ? mapped(caret, changes) : caret));
+  const limit = changes ? changes.newLength : state.doc.length;
   const carets: Caret[] = [];
   for (const { did, name, handle, color, isSelf, caret } of people) {
     if (isSelf || !caret) continue;
@@ -48,9 +48,7 @@ export function showPeople(view: EditorView, people: Person[]): void {
     const moved = before?.anchor !== anchor || before.head !== head;
     carets.push({ did, name: handle ?? name, color, anchor, head, moves: (before?.moves ?? 0) + (moved ? 1 : 0) });
   }
-  if (carets.length > 0 || known.length > 0) {
-    if (!same(carets, known)) view.dispatch({ effects: setCarets.of(carets) });
-  }
+  return same(carets, known) ? undefined : setCarets.of(carets);
 }
 
 function same(a: Caret[], b: Caret[]): boolean {

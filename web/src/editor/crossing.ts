@@ -5,6 +5,7 @@ import {
   Transaction,
   type ChangeDesc,
   type EditorState,
+  type StateEffect,
   type TransactionSpec,
 } from "@codemirror/state";
 import type { GoingOn, Person, Splice, Told } from "../wasm/sheaf_web";
@@ -250,15 +251,20 @@ export class Crossing {
   /**
    * Shows what has come. `mayShow` can put it off, for instance because somebody is composing right there. The reader's
    * selection stays with the text it is in, unless what came is the reader's own, as undo is: then the caret goes to it.
+   * `alongside` is what else changes with it. Whether anything was shown.
    */
-  show(mayShow: (changes: ChangeDesc) => boolean = () => true): void {
+  show(
+    mayShow: (changes: ChangeDesc) => boolean = () => true,
+    alongside: (changes: ChangeDesc) => StateEffect<unknown> | undefined = () => undefined,
+  ): boolean {
     const changes = this.ahead;
-    if (!changes || !this.view || !mayShow(changes)) return;
+    if (!changes || !this.view || !mayShow(changes)) return false;
     const { follow } = this;
     this.ahead = undefined;
     this.follow = false;
     const spec: TransactionSpec = {
       changes,
+      effects: alongside(changes) ?? [],
       annotations: [fromEngine.of(true), Transaction.remote.of(!follow), Transaction.addToHistory.of(false)],
       filter: false,
     };
@@ -269,6 +275,7 @@ export class Crossing {
       spec.scrollIntoView = true;
     }
     this.view.dispatch(spec);
+    return true;
   }
 
   /** Where the selection is after a change that is to be sent, as far as there is nothing after it. */

@@ -3,7 +3,7 @@ import { Compartment, EditorState, Prec, type ChangeDesc, type Extension } from 
 import { EditorView, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view";
 import type { OpenDocument } from "../open_document.svelte";
 import { engineState } from "../stopped.svelte";
-import { carets, showPeople } from "./carets";
+import { carets, carriesPeople } from "./carets";
 import type { Crossing } from "./crossing";
 import { OncePerFrame } from "./frames";
 import { markdown } from "./markdown";
@@ -85,18 +85,24 @@ export class TextView {
   }
 
   private refresh(): void {
-    this.text.show((changes) => !this.disturbsComposition(changes));
-    if (!this.text.even) {
+    const { view, text } = this;
+    // What came and where others are go in together: each transaction by itself would be drawn by itself.
+    const people = (changes?: ChangeDesc) => carriesPeople(view.state, text.people, changes);
+    let shown = text.show((changes) => !this.disturbsComposition(changes), people);
+    if (!text.even) {
       // Somebody composes right where the change is: again in a moment.
       this.frame.ask();
       return;
     }
-    // Asking for a height makes CodeMirror measure now: only so does it keep the lines in sight where they are. Another
-    // transaction before it has measured, such as the next one, would make it forget where they were.
-    this.view.lineBlockAtHeight(0);
-    // Everything that has come is shown now: only so is where others are the same place in the view.
-    showPeople(this.view, this.text.people);
-    if (this.mayWrite && this.view.hasFocus) this.text.select();
+    const moved = shown ? undefined : people();
+    if (moved) {
+      view.dispatch({ effects: moved });
+      shown = true;
+    }
+    // Asking for a height makes CodeMirror measure now, in the frame that this is drawn in: only so does it keep the lines in
+    // sight where they are, whatever comes next.
+    if (shown) view.lineBlockAtHeight(0);
+    if (this.mayWrite && view.hasFocus) text.select();
   }
 
   /** An input method owns the line it composes in; the browser takes its text away when that line changes. */

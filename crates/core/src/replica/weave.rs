@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     client_id::{ClientId, ReplicaId},
-    document::{Document, WaitingRoom, WaitingRoomFull},
-    door::{self, Allowed, VettedUpdate},
+    document::{Document, Readiness, WaitingRoom, WaitingRoomFull},
+    door::{self, Allowed, MAX_UPDATE_BYTES, VettedUpdate},
     segment::Entry,
     text::Splice,
     time::Timestamp,
@@ -32,16 +32,27 @@ impl Replica {
         splices
     }
 
+    /// Each update costs about the same, however short: what one author wrote in a row goes in as one, unless it waits for
+    /// something, which may keep back only a part of it.
     fn let_in(
         &mut self,
         updates: &[VettedUpdate],
         mut offer: impl FnMut(&mut WaitingRoom, &mut Document, VettedUpdate) -> Result<(), WaitingRoomFull>,
     ) {
-        for update in updates {
-            if let Err(why) = offer(&mut self.waiting, &mut self.document, update.clone()) {
-                // It is stored, so nothing is lost: it is tried again with the next thing that arrives.
-                tracing::warn!(%why, "an update has to be offered again");
-                self.turned_away.push(update.clone());
+        let mut rest = updates;
+        while !rest.is_empty() {
+            let (row, others) = rest.split_at(row(rest));
+            rest = others;
+            let merged = if row.len() > 1 { door::merge(row).ok() } else { None };
+            let goes_in =
+                |merged: &VettedUpdate| !matches!(self.document.readiness(merged), Readiness::Waiting(_));
+            let together = merged.filter(goes_in).map(|merged| [merged]);
+            for update in together.as_ref().map_or(row, |merged| merged.as_slice()) {
+                if let Err(why) = offer(&mut self.waiting, &mut self.document, update.clone()) {
+                    // It is stored, so nothing is lost: it is tried again with the next thing that arrives.
+                    tracing::warn!(%why, "an update has to be offered again");
+                    self.turned_away.push(update.clone());
+                }
             }
         }
         // Whenever something new is there, those that found no room may be next.
@@ -140,4 +151,14 @@ impl Replica {
         }
         self.let_in(&updates, WaitingRoom::take_in);
     }
+}
+
+/// How many updates, of which there are some, one author wrote in a row, as far as they make one update.
+fn row(updates: &[VettedUpdate]) -> usize {
+    let mut bytes = updates[0].bytes().len();
+    let goes_on = |pair: &&[VettedUpdate]| {
+        bytes += pair[1].bytes().len();
+        bytes <= MAX_UPDATE_BYTES && pair[0].author() == pair[1].author()
+    };
+    1 + updates.windows(2).take_while(goes_on).count()
 }
