@@ -20,10 +20,9 @@ class Browser {
   /** A browser that was killed may not come up on its profile the first time: then it is given another try. */
   static async start(profile) {
     for (let attempt = 1; ; attempt++) {
-      const browser = await Browser.spawn(profile);
+      const browser = new Browser();
       try {
-        browser.connection = await chromium.connectOverCDP(browser.address);
-        browser.context = browser.connection.contexts()[0];
+        await browser.comeUp(profile);
         return browser;
       } catch (why) {
         await browser.kill();
@@ -32,24 +31,28 @@ class Browser {
     }
   }
 
-  static async spawn(profile) {
+  async comeUp(profile) {
     await rm(path.join(profile, "DevToolsActivePort"), { force: true });
     const flags = [...CHROMIUM_FLAGS, "--headless=new", "--remote-debugging-port=0", `--user-data-dir=${profile}`];
-    const browser = new Browser();
-    browser.child = spawn(process.env.CHROMIUM ?? "/usr/bin/chromium", flags, { stdio: "ignore", detached: true });
+    this.child = spawn(process.env.CHROMIUM ?? "/usr/bin/chromium", flags, { stdio: "ignore", detached: true });
+    this.gone = once(this.child, "exit");
     const port = await until(
       () => readFile(path.join(profile, "DevToolsActivePort"), "utf8").catch(() => ""),
       (lines) => lines.includes("\n"),
       "the browser to say where it listens",
     );
-    browser.address = `http://127.0.0.1:${port.split("\n")[0]}`;
-    return browser;
+    this.connection = await chromium.connectOverCDP(`http://127.0.0.1:${port.split("\n")[0]}`);
+    this.context = this.connection.contexts()[0];
   }
 
   async kill() {
-    const gone = once(this.child, "exit");
-    process.kill(-this.child.pid, "SIGKILL");
-    await gone;
+    try {
+      process.kill(-this.child.pid, "SIGKILL");
+    } catch (why) {
+      // It has gone by itself.
+      if (why.code !== "ESRCH") throw why;
+    }
+    await this.gone;
     await this.connection?.close().catch(() => {});
   }
 }

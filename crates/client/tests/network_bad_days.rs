@@ -181,7 +181,7 @@ fn an_ended_session_says_so_and_goes_on_after_signing_in() {
 
 #[test]
 fn sessions_renew_themselves_and_end_when_they_cannot() {
-    on_every_store(async || {
+    run(async {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;
@@ -266,7 +266,7 @@ fn a_used_up_quota_loses_nothing() {
 
 #[test]
 fn links_and_names_that_lead_nowhere_say_so() {
-    on_every_store(async || {
+    run(async {
         let network = Network::builder().start().await?;
         let config = config(&network);
         let account = network.create_account("alice.test").await?;

@@ -35,8 +35,8 @@ function mapped(caret: Caret, changes: ChangeDesc): Caret {
   return { ...caret, anchor: changes.mapPos(caret.anchor, -1), head: changes.mapPos(caret.head, -1) };
 }
 
-/** What takes over where others are, as the engine tells it, in a transaction that makes these changes; if it says anything new. */
-export function carriesPeople(state: EditorState, people: Person[], changes?: ChangeDesc): StateEffect<unknown> | undefined {
+/** Where others are, as the engine tells it, for a transaction that makes these changes; nothing where that is known already. */
+export function peopleMoved(state: EditorState, people: Person[], changes?: ChangeDesc): StateEffect<unknown> | undefined {
   const known = state.field(caretsField).map((caret) => (changes ? mapped(caret, changes) : caret));
   const limit = changes ? changes.newLength : state.doc.length;
   const carets: Caret[] = [];

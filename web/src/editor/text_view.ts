@@ -3,7 +3,7 @@ import { Compartment, EditorState, Prec, type ChangeDesc, type Extension } from 
 import { EditorView, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view";
 import type { OpenDocument } from "../open_document.svelte";
 import { engineState } from "../stopped.svelte";
-import { carets, carriesPeople } from "./carets";
+import { carets, peopleMoved } from "./carets";
 import type { Crossing } from "./crossing";
 import { OncePerFrame } from "./frames";
 import { markdown } from "./markdown";
@@ -87,7 +87,7 @@ export class TextView {
   private refresh(): void {
     const { view, text } = this;
     // What came and where others are go in together: each transaction by itself would be drawn by itself.
-    const people = (changes?: ChangeDesc) => carriesPeople(view.state, text.people, changes);
+    const people = (changes?: ChangeDesc) => peopleMoved(view.state, text.people, changes);
     let shown = text.show((changes) => !this.disturbsComposition(changes), people);
     if (!text.even) {
       // Somebody composes right where the change is: again in a moment.

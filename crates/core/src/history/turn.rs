@@ -8,7 +8,8 @@ use super::Written;
 use crate::time::Timestamp;
 
 /// What one author wrote for some time without a long pause and before anybody else wrote: a step of the text from one
-/// moment to the next. Unlike a [`Sitting`](super::Sitting), in which two who write at once both sit, it is all that happened meanwhile.
+/// moment to the next. Unlike a [`Sitting`](super::Sitting), in which two who write at once both sit, it is all that
+/// happened meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// Who.

@@ -41,7 +41,7 @@ impl Replica {
     ) {
         let mut rest = updates;
         while !rest.is_empty() {
-            let (row, others) = rest.split_at(row(rest));
+            let (row, others) = rest.split_at(in_a_row(rest));
             rest = others;
             let merged = if row.len() > 1 { door::merge(row).ok() } else { None };
             let goes_in =
@@ -153,8 +153,8 @@ impl Replica {
     }
 }
 
-/// How many updates, of which there are some, one author wrote in a row, as far as they make one update.
-fn row(updates: &[VettedUpdate]) -> usize {
+/// With how many updates a list of at least one begins that are one author's, and together no longer than an update may be.
+fn in_a_row(updates: &[VettedUpdate]) -> usize {
     let mut bytes = updates[0].bytes().len();
     let goes_on = |pair: &&[VettedUpdate]| {
         bytes += pair[1].bytes().len();
