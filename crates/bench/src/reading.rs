@@ -307,6 +307,7 @@ impl Pen {
                 sealed: plan.sealed,
                 through: None,
                 entries: plan.entries.clone(),
+                carried: None,
             };
             self.session.put_record(SEGMENT, &record.key().to_string(), &record.to_json()).await?;
             let _ = self.log.was_published(&plan);

@@ -16,6 +16,7 @@
 //!     replica: "laptop".parse()?,
 //!     adopt: vec![],
 //!     via: vec![],
+//!     session: None,
 //!     name: Some("Ada".into()),
 //!     seed: 1,
 //! };
@@ -39,12 +40,13 @@
 //! Around it, each in its own module: the text ([`document`]), the strict scanner that every foreign update passes
 //! ([`door`]), the records ([`record`], [`segment`]), what is verified of each editor's repo ([`repo_view`]), what waits to
 //! be published ([`outbox`], [`budget`]), who may write ([`editors`]), who is here ([`awareness`]), what was written when
-//! ([`history`]), and what to send to somebody who is to read it ([`document_link`]).
+//! ([`history`]), what reaches the others before any repo ([`live`]), and what to send to somebody who is to read it ([`document_link`]).
 
 pub mod archive;
 mod as_text;
 pub mod awareness;
 pub mod budget;
+mod cbor;
 pub mod client_id;
 pub mod document;
 pub mod document_link;
@@ -53,6 +55,7 @@ pub mod door;
 pub mod editors;
 pub mod extent;
 pub mod history;
+pub mod live;
 pub mod outbox;
 pub mod record;
 pub mod replica;

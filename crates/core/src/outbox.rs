@@ -46,6 +46,8 @@ pub enum Cargo {
         replica: ReplicaId,
         /// What of its log.
         plan: SegmentPlan,
+        /// What it brings along of others.
+        carried: Option<Vec<u8>>,
     },
     /// Presence.
     Awareness,
@@ -135,6 +137,13 @@ impl Outbox {
         if let Some(log) = self.logs.get_mut(replica) {
             log.durable += entries;
         }
+    }
+
+    /// Own edits of this replica that are durable and not published, oldest first.
+    pub fn own_durable(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
+        let log = &self.logs[&self.replica];
+        let durable = usize::try_from(log.durable.min(log.segments.pending())).unwrap_or(0);
+        log.segments.waiting_entries().take(durable)
     }
 
     /// Publish at once, whatever the window says.
@@ -251,7 +260,7 @@ impl Outbox {
 
     /// A write to this path has been sent.
     pub fn sent(&mut self, now: Timestamp, id: WriteId, path: String, cargo: Cargo) {
-        if let Cargo::Segment { replica, plan } = &cargo {
+        if let Cargo::Segment { replica, plan, .. } = &cargo {
             self.last_flush = Some(now);
             self.unsure.insert(replica.clone(), plan.clone());
         }

@@ -2,14 +2,16 @@
 
 use serde_json::{Value, json};
 use sheaf_core::{
+    live::EndpointId,
     record::{
         self, AwarenessRecord, Caret, Carried, Color, Content, DocumentRecord, FormerEditor, FormerReplica,
-        SegmentRecord, SnapshotRecord,
+        LiveEndpoint, SegmentRecord, SnapshotRecord,
     },
-    segment::{Entry, MAX_ENTRIES_BYTES, encode_entries},
+    segment::{Entry, MAX_CARRIED_BYTES, MAX_ENTRIES_BYTES, carried::encode_carried, encode_entries},
     sticky::Sticky,
     time::Timestamp,
 };
+use sheaf_repo::key::SigningKey;
 
 fn lexicon(collection: &str) -> Value {
     let path = format!("{}/../../lexicons/{}.json", env!("CARGO_MANIFEST_DIR"), collection.replace('.', "/"));
@@ -133,6 +135,7 @@ fn records() -> Vec<Value> {
         sealed: true,
         through: None,
         entries: encode_entries(&[Entry { at, update: vec![0, 0] }]),
+        carried: Some(encode_carried(&[])),
     };
     let awareness = AwarenessRecord {
         document,
@@ -140,9 +143,15 @@ fn records() -> Vec<Value> {
         name: Some("👩‍👩‍👧‍👦".repeat(100)),
         color: Some(Color::for_did(&"did:plc:a".parse().expect("a DID"))),
         caret: Some(Caret { anchor: Sticky::Start, head: Sticky::End }),
+        live: Some(LiveEndpoint {
+            endpoint: EndpointId([7; 32]),
+            relay: Some("https://relay.example/".into()),
+            key: SigningKey::k256(&[7; 32]).expect("a valid scalar").verifying_key(),
+            expires_at: at,
+        }),
         expires_at: at,
     };
-    let bare = AwarenessRecord { name: None, color: None, caret: None, ..awareness.clone() };
+    let bare = AwarenessRecord { name: None, color: None, caret: None, live: None, ..awareness.clone() };
     let folded = SegmentRecord { seq: 4, through: Some(7), ..segment.clone() };
     let carried = Carried {
         did: "did:web:dave.example".parse().expect("a DID"),
@@ -205,6 +214,9 @@ fn limits_are_the_same_here_and_there() {
         (field(&segment, "main", "replica"), "maxLength", sheaf_core::client_id::ReplicaId::MAX_LEN),
         (field(&segment, "main", "seq"), "maximum", record::MAX_SEQ as usize),
         (field(&segment, "main", "entries"), "maxLength", MAX_ENTRIES_BYTES),
+        (field(&segment, "main", "carried"), "maxLength", MAX_CARRIED_BYTES),
+        (field(&awareness, "live", "endpoint"), "maxLength", 32),
+        (field(&awareness, "live", "relay"), "maxLength", record::MAX_RELAY_BYTES),
         (field(&segment, "main", "through"), "maximum", record::MAX_SEQ as usize),
         (field(&snapshot, "main", "repos"), "maxLength", record::MAX_SNAPSHOT_REPOS),
         (field(&snapshot, "main", "car"), "maxLength", record::MAX_SNAPSHOT_INLINE),

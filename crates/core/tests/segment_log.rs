@@ -94,6 +94,7 @@ impl Author {
             seq: plan.seq,
             sealed: plan.sealed,
             through: None,
+            carried: None,
             entries: plan.entries.clone(),
         };
         assert!(plan.entries.len() <= MAX_ENTRIES_BYTES, "{} bytes", plan.entries.len());

@@ -6,12 +6,18 @@ use sheaf_core::{
     client_id::{ClientId, ReplicaId},
     document::Document,
     document_uri::DocumentUri,
+    live::EndpointId,
     record::{
-        AwarenessRecord, Caret, Carried, Content, DocumentRecord, SegmentKey, SegmentRecord, SnapshotRecord,
+        AwarenessRecord, Caret, Carried, Content, DocumentRecord, LiveEndpoint, SegmentKey, SegmentRecord,
+        SnapshotRecord,
     },
     replica::{Doorbell, FetchFailure, FetchWhat, Identity},
     repo_view::{Advance, Ask, Outcome, RepoView},
-    segment::{Entry, encode_entries},
+    segment::{
+        Entry,
+        carried::{CarriedUpdates, encode_carried},
+        encode_entries,
+    },
     sticky::{Bias, Sticky},
     text::{Splice, utf16_len},
     time::Timestamp,
@@ -208,6 +214,12 @@ pub(crate) fn presence(document: &DocumentUri) -> AwarenessRecord {
         name: Some("Ada e\u{301}".into()),
         color: Some("#336699".parse().expect("a colour")),
         caret: Some(Caret { anchor: place(3), head: place(9) }),
+        live: Some(LiveEndpoint {
+            endpoint: EndpointId([7; 32]),
+            relay: Some("https://relay.example/".into()),
+            key: SigningKey::k256(&[7; 32]).expect("a valid scalar").verifying_key(),
+            expires_at: NOW,
+        }),
         expires_at: NOW,
     }
 }
@@ -241,6 +253,7 @@ pub(crate) fn segments(document: &DocumentUri, author: &Did) -> Vec<SegmentRecor
             sealed: seq < 2,
             through: None,
             entries: encode_entries(&entries),
+            carried: Some(encode_carried(&[CarriedUpdates { proof: vec![1, 2], updates: vec![] }])),
         }
     };
     (0..3).map(|seq| segment(seq, &mut text)).collect()

@@ -101,6 +101,7 @@ impl Device {
                 replica: name(number, 0),
                 via: vec![],
                 adopt: vec![],
+                session: None,
                 name: Some(format!("Person {number}")),
                 seed: number as u64,
             },

@@ -132,6 +132,7 @@ fn segment_write(
         sealed: false,
         through: None,
         entries: segment::encode_entries(&entries),
+        carried: None,
     };
     let bytes = json::to_cbor(&record.to_json()).expect("a segment is a record");
     RecordWrite::Put(format!("{}/{}", record::SEGMENT, record.key()), bytes)

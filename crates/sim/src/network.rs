@@ -72,7 +72,7 @@ impl World {
                 Effect::Listen { repos, .. } => {
                     self.devices[n].stream.listening = repos.into_iter().map(|repo| repo.did).collect();
                 }
-                Effect::Refresh => {}
+                Effect::Live(_) | Effect::Refresh => {}
             }
         }
         self.dies_now(n);

@@ -92,6 +92,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             let parts = splices.iter().map(|s| format!("at {} -{} {:?}", s.at, s.delete, s.insert));
             format!("show {}", parts.collect::<Vec<_>>().join(", "))
         }
+        Effect::Live(effect) => format!("live: {effect:?}"),
         Effect::Refresh => "refresh".to_owned(),
     }
 }

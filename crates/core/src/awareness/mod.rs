@@ -23,6 +23,7 @@
 //!     name: Some("Ada".into()),
 //!     color: None,
 //!     caret: None,
+//!     live: None,
 //!     expires_at: own.due(now, &budget).expect("the first announcement is due at once"),
 //! };
 //! own.written(now);
@@ -50,6 +51,8 @@ pub use self::{
 pub const LIFE: Duration = Duration::from_secs(120);
 /// When it is announced again, if nothing else made us do so before.
 pub const REFRESH: Duration = Duration::from_secs(75);
+/// The same while everyone who is here is heard on the live channel.
+pub const SELDOM: Duration = Duration::from_secs(270);
 /// The longest that a record is believed, whatever it says.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(300);
 /// The most people that are kept track of: the owner and as many editors as a document may have.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LIFE, REFRESH};
+use super::{LIFE, LONGEST_LIFE, REFRESH, SELDOM};
 use crate::{
     budget::{PUT_POINTS, Priority, WriteBudget},
     time::Timestamp,
@@ -26,6 +26,8 @@ pub struct OwnAwareness {
     last_written: Option<Timestamp>,
     last_active: Timestamp,
     last_edit: Option<Timestamp>,
+    /// Everyone is told otherwise where the person is.
+    quiet: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,14 @@ enum State {
 impl OwnAwareness {
     /// Somebody opens the document: that is announced at once.
     pub fn new(now: Timestamp) -> OwnAwareness {
-        OwnAwareness { state: State::Here, news: true, last_written: None, last_active: now, last_edit: None }
+        OwnAwareness {
+            state: State::Here,
+            news: true,
+            last_written: None,
+            last_active: now,
+            last_edit: None,
+            quiet: false,
+        }
     }
 
     /// The page was hidden or is shown again. While hidden nothing is announced, and the last announcement runs out.
@@ -68,7 +77,22 @@ impl OwnAwareness {
     pub fn moved(&mut self, now: Timestamp) {
         self.active(now);
         let by_edit = self.last_edit.take().is_some_and(|edit| now.saturating_since(edit) <= FOLLOWS_EDIT);
-        self.news |= !by_edit;
+        self.news |= !by_edit && !self.quiet;
+    }
+
+    /// There is something new to announce that no caret tells.
+    pub fn news(&mut self) {
+        self.news = true;
+    }
+
+    /// Whether everyone who is here is told otherwise where the person is, so that carets are not announced.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    /// Whether the page is hidden.
+    pub fn is_hidden(&self) -> bool {
+        self.state == State::Hidden
     }
 
     /// The person leaves: goodbye is said if anything was said before.
@@ -84,6 +108,7 @@ impl OwnAwareness {
         match self.state {
             _ if at > now => None,
             State::Leaving => Some(now),
+            _ if self.quiet => Some(now.saturating_add(LONGEST_LIFE)),
             _ => Some(now.saturating_add(LIFE)),
         }
     }
@@ -110,7 +135,7 @@ impl OwnAwareness {
     fn next(&self) -> Option<Timestamp> {
         match self.last_written {
             Some(last) if !self.news => {
-                let refresh = last.saturating_add(REFRESH);
+                let refresh = last.saturating_add(if self.quiet { SELDOM } else { REFRESH });
                 (refresh.saturating_since(self.last_active) < IDLE).then_some(refresh)
             }
             _ => Some(Timestamp::EPOCH),

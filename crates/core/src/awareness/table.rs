@@ -107,6 +107,31 @@ impl PresenceTable {
         present.seen = now;
     }
 
+    /// They are linked on the live channel, so they are here.
+    pub fn is_linked(&mut self, did: &Did, now: Timestamp) {
+        if let Some(present) = self.present.get_mut(did) {
+            present.expires_at = present.expires_at.max(now.saturating_add(LIFE));
+        }
+    }
+
+    /// They said on the live channel where they are.
+    pub fn is_at(
+        &mut self,
+        did: &Did,
+        replica: &ReplicaId,
+        name: Option<String>,
+        caret: Option<(Sticky, Sticky)>,
+        now: Timestamp,
+    ) {
+        if !self.present.contains_key(did) && self.present.len() >= MAX_PEOPLE {
+            return;
+        }
+        let color = self.heard.get(did).and_then(|heard| heard.record.color);
+        let expires_at = now.saturating_add(LIFE);
+        let present = Present { replica: replica.clone(), name, color, caret, expires_at, seen: now };
+        self.present.insert(did.clone(), present);
+    }
+
     /// Lets go of those who have not been heard of for too long. Says whether anyone went.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let before = self.present.len();

@@ -30,6 +30,7 @@ fn record(replica: &str, expires_at: Timestamp) -> AwarenessRecord {
         name: Some("Bob".into()),
         color: None,
         caret: Some(Caret { anchor: Sticky::Start, head: Sticky::End }),
+        live: None,
         expires_at,
     }
 }

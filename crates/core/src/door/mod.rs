@@ -253,6 +253,11 @@ impl VettedUpdate {
         self.0.has_holes
     }
 
+    /// Whether it deletes anything.
+    pub fn deletes_something(&self) -> bool {
+        !self.parsed().deletes.is_empty()
+    }
+
     /// Whether it neither adds nor deletes anything.
     pub fn is_empty(&self) -> bool {
         self.0.bytes == [0, 0]

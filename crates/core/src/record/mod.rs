@@ -30,7 +30,7 @@ mod snapshot;
 mod words;
 
 pub use self::{
-    awareness::{AwarenessRecord, Caret},
+    awareness::{AwarenessRecord, Caret, LiveEndpoint},
     color::{Color, ColorError},
     document::{DocumentRecord, Format, FormerEditor, FormerReplica},
     segment::{SegmentKey, SegmentRecord},
@@ -72,6 +72,8 @@ pub const MAX_NAME_BYTES: usize = 640;
 pub const MAX_FORMAT_BYTES: usize = 64;
 /// The most bytes that a place in the text takes.
 pub const MAX_STICKY_BYTES: usize = 32;
+/// The longest address of a relay, in bytes.
+pub const MAX_RELAY_BYTES: usize = 256;
 /// The last number a segment may have: eight digits.
 pub const MAX_SEQ: u32 = 99_999_999;
 /// The longest record of a document, in bytes of DAG-CBOR.

@@ -8,7 +8,11 @@ use super::{
     MAX_SEGMENT_RECORD, MAX_SEQ, RecordError, SEGMENT,
     fields::{self, Fields, boolean, bytes, number, parsed, string},
 };
-use crate::{client_id::ReplicaId, document_uri::DocumentUri, segment::MAX_ENTRIES_BYTES};
+use crate::{
+    client_id::ReplicaId,
+    document_uri::DocumentUri,
+    segment::{MAX_CARRIED_BYTES, MAX_ENTRIES_BYTES},
+};
 
 /// A segment's record key: `{document}:{replica}:{seq}`, the number in eight digits, so that keys sort as the log runs.
 ///
@@ -73,6 +77,9 @@ pub struct SegmentRecord {
     pub through: Option<u32>,
     /// Its entries, deflated: see [`crate::segment`]. At most [`MAX_ENTRIES_BYTES`].
     pub entries: Vec<u8>,
+    /// What its entries build on and others have only said live, signed by them: see [`crate::segment::carried`]. At most
+    /// [`MAX_CARRIED_BYTES`].
+    pub carried: Option<Vec<u8>>,
 }
 
 impl SegmentRecord {
@@ -95,6 +102,7 @@ impl SegmentRecord {
                 |value| number(MAX_SEQ)(value).filter(|through| sealed && *through > seq),
             )?,
             entries: fields.required("entries", "bytes, or too many", bytes(MAX_ENTRIES_BYTES))?,
+            carried: fields.optional("carried", "bytes, or too many", bytes(MAX_CARRIED_BYTES))?,
         })
     }
 
@@ -118,6 +126,7 @@ impl SegmentRecord {
             ("entries", Ipld::Bytes(self.entries.clone())),
         ];
         let through = self.through.map(|through| ("through", Ipld::Integer(through.into())));
-        json::from_ipld(&fields::record(SEGMENT, fields.into_iter().chain(through)))
+        let carried = self.carried.clone().map(|carried| ("carried", Ipld::Bytes(carried)));
+        json::from_ipld(&fields::record(SEGMENT, fields.into_iter().chain(through).chain(carried)))
     }
 }

@@ -61,6 +61,7 @@ impl Replica {
             replica: ReplicaId::parse("archive").expect("a constant that is a replica id"),
             adopt: vec![],
             via: vec![],
+            session: None,
             name: None,
             seed: 0,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sheaf_repo::{cid::Cid, did::Did};
 
-use crate::text::Splice;
+use crate::{live::LiveEffect, text::Splice};
 
 /// One thing to do.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub enum Effect {
     },
     /// The text changed by something other than [`super::Event::Edit`]: show it. Splices apply one after another.
     Show(Vec<Splice>),
+    /// Something to do on the live channel.
+    Live(LiveEffect),
     /// Title, people, status or role may have changed: read them again.
     Refresh,
 }

@@ -6,7 +6,10 @@ use sheaf_repo::{cid::Cid, did::Did, handle::Handle, key::VerifyingKey, tid::Tid
 
 use super::effect::{BatchId, FetchId, WriteId};
 pub use crate::budget::RateLimits;
-use crate::text::{Splice, Utf16Offset};
+use crate::{
+    live::LiveEvent,
+    text::{Splice, Utf16Offset},
+};
 
 /// One thing that happened. Everything a replica knows arrives this way, in the order it is handed in.
 #[derive(Debug, Clone)]
@@ -91,6 +94,8 @@ pub enum Event {
         /// The kind in use now.
         connected: Option<DoorbellKind>,
     },
+    /// Something happened on the live channel.
+    Live(LiveEvent),
     /// The deadline passed.
     Tick,
 }

@@ -18,7 +18,7 @@ use crate::{
     door::{self, Allowed, VettedUpdate},
     extent::Extent,
     record::{self, DocumentRecord, FormerEditor, FormerReplica, RecordError, SegmentKey, SegmentRecord},
-    segment::{self, Entry},
+    segment::{self, Entry, carried::CarriedUpdates},
     time::Timestamp,
 };
 
@@ -37,6 +37,8 @@ pub(super) struct VettedSegment {
     /// When its author says they made each entry.
     times: Vec<Timestamp>,
     pub(super) updates: Vec<VettedUpdate>,
+    /// What it brings along of others: nothing of it is verified yet.
+    pub(super) carried: Vec<CarriedUpdates>,
 }
 
 impl VettedSegment {
@@ -100,7 +102,10 @@ pub(super) fn vet(
         }
         updates.push(update);
     }
+    let carried = record.carried.as_deref().map(segment::carried::decode_carried).transpose();
+    let carried = carried.map_err(|e| e.to_string())?.unwrap_or_default();
     Ok(Some(VettedSegment {
+        carried,
         seq: record.seq,
         last: record.last(),
         sealed: record.sealed,
@@ -248,6 +253,33 @@ impl Evidence {
     /// Whether this author has.
     pub(super) fn has_contradicted(&self, did: &Did) -> bool {
         self.contradicted.iter().any(|(author, _)| author == did)
+    }
+
+    /// How far what is verified of a replica reaches.
+    pub(super) fn reach(&self, did: &Did, replica: &ReplicaId) -> Extent {
+        let mut reach = Extent::default();
+        for segment in self.of_replica(did, replica) {
+            reach.unite(&Extent::of(&segment.updates));
+        }
+        reach
+    }
+
+    /// The clock after the last that is verified of a replica: cheaper to have than its whole reach.
+    pub(super) fn clock(&self, did: &Did, replica: &ReplicaId) -> u32 {
+        let updates = self.of_replica(did, replica).flat_map(|segment| &segment.updates);
+        updates.flat_map(|update| update.provides().values()).map(|range| range.end).max().unwrap_or(0)
+    }
+
+    fn of_replica<'a>(
+        &'a self,
+        did: &'a Did,
+        replica: &'a ReplicaId,
+    ) -> impl Iterator<Item = &'a VettedSegment> {
+        let first = (did.clone(), replica.clone(), String::new());
+        let theirs = self.segments.range(first..);
+        theirs
+            .take_while(move |((author, name, _), _)| author == did && name == replica)
+            .flat_map(|(_, versions)| versions.values())
     }
 
     /// Every segment, in an order that is the same wherever the same ones are known.

@@ -80,6 +80,7 @@ impl Replica {
         for (key, cid) in log {
             // What is not here, or another document's, ends what can be folded; so does the active segment.
             let segment = self.evidence.segment(account, key, cid).filter(|segment| segment.sealed);
+            let segment = segment.filter(|segment| !self.carries_unproved(segment));
             let Some(segment) = segment else { break };
             sealed.push((key, segment));
         }
@@ -98,6 +99,7 @@ impl Replica {
                 sealed: true,
                 through: Some(last.last),
                 entries: fold(lists.iter().map(Vec::as_slice))?,
+                carried: None,
             },
             delete: folded[1..].iter().map(|(key, _)| key.to_string()).collect(),
             head,

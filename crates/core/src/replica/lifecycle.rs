@@ -10,7 +10,9 @@ use sheaf_repo::{
 use super::{
     Effect, Mark, Presence, Replica, ReplicaConfig, StoreOp,
     evidence::{Evidence, Limits},
+    live::Live,
     marks::Marks,
+    provisional::Provisional,
     snapshot::Carrying,
     store_keys,
     storing::{Matter, Storing},
@@ -21,6 +23,7 @@ use crate::{
     client_id::{ClientId, ReplicaId},
     document::{Bias, Document, LocalChange, WaitingRoom},
     editors::{Charter, Intent, IntentKey},
+    live::Session,
     outbox::Outbox,
     record::{self, DocumentRecord},
     segment::{self, SegmentLog},
@@ -95,6 +98,8 @@ impl Replica {
             limits: Limits::default(),
             neighbours: BTreeMap::new(),
             quarantined: BTreeMap::new(),
+            provisional: Provisional::default(),
+            live: Live::new(&config, now),
             people: PresenceTable::default(),
             own: OwnAwareness::new(now),
             outbox: Outbox::new(config.replica.clone(), config.seed),
@@ -150,6 +155,12 @@ impl Replica {
                     own.entry(replica.to_owned()).or_default().push((suffix.to_owned(), value));
                 }
                 Some(store_keys::Key::Mark(view)) => self.marks.restore(view, &value),
+                Some(store_keys::Key::Session) => {
+                    if let Some(session) = Session::restore(&self.config.document, value) {
+                        self.live.sessions.add(session);
+                    }
+                }
+                Some(store_keys::Key::Live { did, replica, n }) => self.load_live(did, replica, n, &value),
                 None => tracing::warn!(key, "an unknown key in the store is left alone"),
             }
         }
@@ -167,6 +178,7 @@ impl Replica {
             self.found = Presence::Deleted;
         }
         self.forget_what_is_not_here();
+        self.load_carried();
         self.load_own(own);
         self.limits = Limits::of(self.charter.current().as_ref());
         self.weave();
@@ -220,6 +232,15 @@ impl Replica {
                 let updates = self.vet_own_entries(&account, &replica, entries);
                 self.neighbours.insert(replica, updates);
             }
+        }
+    }
+
+    /// An update that its author has only said live.
+    fn load_live(&mut self, did: &str, replica: &str, n: u64, value: &[u8]) {
+        let (Ok(did), Ok(replica)) = (did.parse::<Did>(), replica.parse::<ReplicaId>()) else { return };
+        let client = ClientId::derive(did.as_str(), &self.config.document.to_string(), &replica);
+        if let Err(why) = self.provisional.restore(&did, &replica, client, n, value) {
+            tracing::warn!(%did, %replica, why, "what somebody said live is unreadable: their repo will tell");
         }
     }
 
@@ -332,6 +353,7 @@ impl Replica {
         if self.selection.as_ref() != Some(&selection) {
             self.selection = Some(selection);
             self.own.moved(now);
+            self.caret_moved(now);
         }
     }
 
@@ -356,6 +378,7 @@ impl Replica {
         tracing::info!("the device's clock was set back");
         self.outbox.clock_was_set_back(now);
         self.storing.clock_was_set_back(now);
+        self.live_clock_was_set_back(now);
         self.views.values_mut().for_each(|view| view.clock_was_set_back(now));
         self.schedule_poll(now);
     }
@@ -366,6 +389,7 @@ impl Replica {
         if back {
             self.outbox.network_is_back();
             self.look_again(now);
+            self.dial_again(now);
         }
         self.refresh();
     }
@@ -383,6 +407,7 @@ impl Replica {
 
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.retry_store(now);
+        self.live_tick(now);
         let due: Vec<Did> = self
             .views
             .iter()

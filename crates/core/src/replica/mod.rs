@@ -10,11 +10,13 @@
 //! # What it promises
 //!
 //! * An edit leaves the device only after [`Event::Stored`] has said that it is durable.
-//! * The text changes only by the person's own edits and by records proved to be in an editor's signed repo.
+//! * The text changes only by the person's own edits, by records proved to be in an editor's signed repo, and by what an
+//!   editor has signed on the live channel with a key that their repo names. The last is provisional: what their repo says counts.
 //! * Any order of events leads replicas that have seen the same records to the same text.
 
 mod archive;
 mod audit;
+mod carry;
 mod effect;
 mod event;
 mod evidence;
@@ -22,8 +24,10 @@ mod fold;
 mod history;
 mod left_behind;
 mod lifecycle;
+mod live;
 mod marks;
 mod people;
+mod provisional;
 mod publish;
 mod put_back;
 mod receive;
@@ -34,7 +38,10 @@ mod store_keys;
 mod storing;
 mod weave;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use sheaf_repo::{did::Did, tid::Tid};
 
@@ -50,12 +57,15 @@ pub use self::{
         WriteFailure, WriteReceipt,
     },
     left_behind::{LeftBehind, Leftover},
+    live::LiveStatus,
     status::{CaretAt, EditorStatus, Person, Presence, Role, Stalled, Status},
 };
 use self::{
     evidence::{Evidence, Limits},
     fold::FoldPlan,
+    live::Live,
     marks::Marks,
+    provisional::Provisional,
     snapshot::Carrying,
     storing::Storing,
 };
@@ -75,7 +85,7 @@ use crate::{
 };
 
 /// Who opens what.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ReplicaConfig {
     /// The document.
     pub document: DocumentUri,
@@ -87,10 +97,24 @@ pub struct ReplicaConfig {
     pub adopt: Vec<ReplicaId>,
     /// Who may carry the document, should its owner's repo not tell: [`crate::document_link`].
     pub via: Vec<Did>,
+    /// The secret of the session key with which this replica signs on the live channel: 32 random bytes, the same for as long as
+    /// the replica goes by its name. `None` takes no part in it.
+    pub session: Option<[u8; 32]>,
     /// What to call the person; shown to others.
     pub name: Option<String>,
     /// Spreads retries of many replicas; any number.
     pub seed: u64,
+}
+
+impl fmt::Debug for ReplicaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the secret.
+        f.debug_struct("ReplicaConfig")
+            .field("document", &self.document)
+            .field("account", &self.account)
+            .field("replica", &self.replica)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One open document on one device.
@@ -114,6 +138,9 @@ pub struct Replica {
     /// What other replicas of this account on this device had not sealed when this one was opened, and when it was made.
     neighbours: BTreeMap<ReplicaId, Vec<(Timestamp, VettedUpdate)>>,
     quarantined: BTreeMap<Did, BTreeMap<String, String>>,
+    /// What others have only said live.
+    provisional: Provisional,
+    live: Live,
     people: PresenceTable,
     own: OwnAwareness,
     outbox: Outbox,
@@ -187,8 +214,10 @@ impl Replica {
             Event::Written { write, result, limits } => self.written(now, write, result, limits),
             Event::Doorbell(bell) => self.rung(now, &bell),
             Event::Doorbells { connected } => self.doorbells(now, connected),
+            Event::Live(event) => self.live_happened(now, event),
             Event::Tick => self.tick(now),
         }
+        self.own.set_quiet(self.everyone_is_live());
         self.publish(now);
         std::mem::take(&mut self.effects)
     }
@@ -200,6 +229,7 @@ impl Replica {
             .chain(self.storing.retry_at())
             .chain(self.poll_at)
             .chain(self.people.deadline())
+            .chain(self.live_deadline())
             .chain(self.publish_deadline())
             .min()
     }

@@ -45,6 +45,7 @@ impl Replica {
             asking_others: self.carriers.iter().filter_map(|did| self.views.get(did)).any(RepoView::is_open),
             online: self.online,
             people: self.people.iter().count() + usize::from(role.can_write()),
+            live: self.live_status(),
             editors: self.editor_statuses(),
             points_left: self.budget.points_left(now),
             points_left_today: self.budget.points_left_today(now),

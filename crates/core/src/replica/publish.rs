@@ -3,6 +3,8 @@
 //! One write at a time, in order of weight: the owner's document record (membership never yields), then segments at the
 //! pace of the flush window, then presence.
 
+use std::time::Duration;
+
 use sheaf_repo::did::Did;
 
 use super::{
@@ -18,6 +20,9 @@ use crate::{
     segment::SegmentPlan,
     time::Timestamp,
 };
+
+/// How long a flush may take while everyone who is here gets what is written at once.
+const RELAXED: Duration = Duration::from_secs(4);
 
 impl Replica {
     /// Sends the next thing if it may go now.
@@ -68,9 +73,7 @@ impl Replica {
         let text = match (self.is_published(), may_write) {
             (false, _) => [None; 4],
             (true, false) => [None, None, self.fold_due(), None],
-            (true, true) => {
-                [self.segment_due(), self.own.deadline(&self.budget), self.fold_due(), self.snapshot_due()]
-            }
+            (true, true) => [self.segment_due(), self.awareness_due(), self.fold_due(), self.snapshot_due()],
         };
         text.into_iter().chain([self.document_due()]).flatten().map(|at| at.max(earliest)).min()
     }
@@ -90,7 +93,11 @@ impl Replica {
     }
 
     fn segment_due(&self) -> Option<Timestamp> {
-        let window = self.budget.interval(PUT_POINTS);
+        let mut window = self.budget.interval(PUT_POINTS);
+        if self.everyone_is_live() && !self.own.is_hidden() {
+            // It is on everyone's disk already.
+            window = window.max(RELAXED);
+        }
         let at = self.outbox.flush_at(window)?;
         Some(self.budget.allowed_at(PUT_POINTS, Priority::Segment).map_or(at, |allowed| at.max(allowed)))
     }
@@ -112,18 +119,25 @@ impl Replica {
         true
     }
 
+    /// Presence waits a little for the live channel, so that one announcement tells of both.
+    fn awareness_due(&self) -> Option<Timestamp> {
+        let at = self.own.deadline(&self.budget)?;
+        Some(self.live.holds_presence().map_or(at, |until| at.max(until)))
+    }
+
     fn publish_segment(&mut self, now: Timestamp, account: &Did) -> bool {
         match self.segment_due() {
             Some(at) if at <= now => {}
             _ => return false,
         }
         let Some((replica, plan)) = self.outbox.next_segment() else { return false };
-        let record = self.segment_record(&replica, &plan);
+        let carried = self.carried_along(account, &replica, &plan);
+        let record = self.segment_record(&replica, &plan, carried.clone());
         let rkey = record.key().to_string();
         self.put(
             now,
             account,
-            Cargo::Segment { replica, plan },
+            Cargo::Segment { replica, plan, carried },
             record::SEGMENT,
             rkey,
             record.to_json(),
@@ -133,6 +147,9 @@ impl Replica {
     }
 
     fn publish_awareness(&mut self, now: Timestamp, account: &Did) -> bool {
+        if self.live.holds_presence().is_some_and(|until| until > now) {
+            return false;
+        }
         let Some(expires_at) = self.own.due(now, &self.budget) else { return false };
         let caret = self.selection.map(|(anchor, head)| Caret { anchor, head });
         let record = AwarenessRecord {
@@ -141,6 +158,7 @@ impl Replica {
             name: self.config.name.clone(),
             color: Some(record::Color::for_did(account)),
             caret,
+            live: self.live.endpoint(now),
             expires_at,
         };
         let rkey = self.config.document.rkey().to_string();
@@ -251,11 +269,11 @@ impl Replica {
                 self.forget_intents(upto, ops);
                 self.document_changed(now);
             }
-            Cargo::Segment { replica, plan } => {
+            Cargo::Segment { replica, plan, carried } => {
                 let mut ops = Vec::new();
                 if plan.sealed {
                     // The log forgets a sealed segment's entries: the record itself takes their place, in the same batch.
-                    self.keep_own_segment(&replica, &plan, &mut ops);
+                    self.keep_own_segment(&replica, &plan, carried, &mut ops);
                 }
                 for (suffix, value) in self.outbox.segment_published(&replica, &plan) {
                     ops.push(store_op(store_keys::own(&self.config.document, &replica, &suffix), value));
@@ -273,7 +291,12 @@ impl Replica {
         }
     }
 
-    fn segment_record(&self, replica: &ReplicaId, plan: &SegmentPlan) -> SegmentRecord {
+    fn segment_record(
+        &self,
+        replica: &ReplicaId,
+        plan: &SegmentPlan,
+        carried: Option<Vec<u8>>,
+    ) -> SegmentRecord {
         SegmentRecord {
             document: self.config.document.clone(),
             replica: replica.clone(),
@@ -281,12 +304,19 @@ impl Replica {
             sealed: plan.sealed,
             through: None,
             entries: plan.entries.clone(),
+            carried,
         }
     }
 
-    fn keep_own_segment(&mut self, replica: &ReplicaId, plan: &SegmentPlan, ops: &mut Vec<StoreOp>) {
+    fn keep_own_segment(
+        &mut self,
+        replica: &ReplicaId,
+        plan: &SegmentPlan,
+        carried: Option<Vec<u8>>,
+        ops: &mut Vec<StoreOp>,
+    ) {
         let Some(account) = self.config.account.clone() else { return };
-        let record = self.segment_record(replica, plan);
+        let record = self.segment_record(replica, plan, carried);
         let bytes =
             sheaf_repo::json::to_cbor(&record.to_json()).expect("our own record is valid atproto JSON");
         let cid = sheaf_repo::cid::of_record(&bytes);
@@ -309,6 +339,7 @@ impl Replica {
     pub(super) fn document_changed(&mut self, now: Timestamp) {
         self.limits_changed();
         self.follow_editors(now);
+        self.live_editors_changed(now);
         self.refresh();
     }
 

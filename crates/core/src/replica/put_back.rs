@@ -31,6 +31,8 @@ impl Replica {
                     sealed: false,
                     through: None,
                     entries: encode_entries(log.published_entries()),
+                    // With its next flush it brings along what it still has to.
+                    carried: None,
                 })?
             }
             None => SegmentRecord::parse(&self.evidence.fuller(account, key, cid)?.bytes).ok()?,

@@ -15,8 +15,10 @@ use super::{
 use crate::{
     client_id::ReplicaId,
     document::Bias,
+    live::Session,
     record::{self, AwarenessRecord, DocumentRecord},
     repo_view::{Advance, Ask, Outcome, RepoView},
+    segment::carried::CarriedUpdates,
     text::{Splice, Utf16Offset, utf16_len},
     time::Timestamp,
 };
@@ -25,6 +27,7 @@ use crate::{
 pub(super) struct Kept {
     replica: ReplicaId,
     made: Timestamp,
+    carried: Vec<CarriedUpdates>,
     /// What the text went through.
     pub(super) shown: Vec<Splice>,
 }
@@ -36,6 +39,8 @@ impl Replica {
         let Some(view) = self.views.get_mut(did) else { return };
         let outcome = view.resolved(now, result, &mut self.ids);
         self.take_outcome(now, did, outcome);
+        self.greet_again(now);
+        self.verify_carried(now);
         self.listen();
         self.refresh();
     }
@@ -176,6 +181,7 @@ impl Replica {
         let mut splices = Vec::new();
         let mut membership_changed = false;
         let mut snapshots = Vec::new();
+        let mut brought = Vec::new();
         if let Some(quarantined) = self.quarantined.get_mut(did) {
             quarantined.retain(|path, _| {
                 !advance.gone.contains(path) && !advance.changed.iter().any(|c| c.0 == *path)
@@ -201,9 +207,9 @@ impl Replica {
                     snapshots.push((path, bytes));
                     None
                 }
-                record::SEGMENT => {
-                    self.receive_segment(now, did, rkey, cid, bytes, &mut ops, &mut splices).err()
-                }
+                record::SEGMENT => self
+                    .receive_segment(now, did, rkey, cid, bytes, &mut ops, &mut splices, &mut brought)
+                    .err(),
                 _ => None,
             };
             if let Some(why) = refused {
@@ -235,6 +241,9 @@ impl Replica {
         if membership_changed {
             self.document_changed(now);
         }
+        for (path, carried) in brought {
+            self.take_carried_updates(now, did, &path, &carried);
+        }
         if self.config.account.as_ref() == Some(did) {
             self.plan_fold(did);
         }
@@ -265,6 +274,12 @@ impl Replica {
         if record.document != self.config.document {
             return Ok(()); // Another document whose key happens to be the same.
         }
+        if !self.live.sessions.know(did, &record)
+            && let Some(proof) = self.views.get(did).and_then(RepoView::proof)
+            && let Some(session) = Session::of_record(&self.config.document, did, bytes, &proof)
+        {
+            self.learn(now, session);
+        }
         let mine = self.config.account.as_ref() == Some(did);
         if !mine && self.editors().contains(did) {
             self.people.observe(did, &record, now);
@@ -282,10 +297,13 @@ impl Replica {
         bytes: &[u8],
         ops: &mut Vec<StoreOp>,
         splices: &mut Vec<Splice>,
+        brought: &mut Vec<(String, Vec<CarriedUpdates>)>,
     ) -> Result<(), String> {
-        let Some(Kept { replica, made, shown }) = self.keep_segment(did, rkey, cid, bytes, ops)? else {
+        let Some(Kept { replica, made, carried, shown }) = self.keep_segment(did, rkey, cid, bytes, ops)?
+        else {
             return Ok(());
         };
+        brought.push((format!("{}/{rkey}", record::SEGMENT), carried));
         let own = self.config.account.as_ref() == Some(did);
         if let (false, Some(last)) = (own, shown.last()) {
             // Whoever types is where they typed: no presence record is needed to know it.
@@ -316,7 +334,8 @@ impl Replica {
         }
         // What was contradicted is woven anew once all that has come is here.
         let shown = if self.evidence.is_contradicted() { vec![] } else { self.apply_segment(did, &vetted) };
-        Ok(Some(Kept { made: vetted.made(), replica: vetted.replica, shown }))
+        self.is_proved_now(did, &vetted.replica, &vetted.updates);
+        Ok(Some(Kept { made: vetted.made(), replica: vetted.replica, carried: vetted.carried, shown }))
     }
 
     /// A segment that was verified before the last restart.

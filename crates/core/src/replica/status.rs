@@ -2,7 +2,7 @@
 
 use sheaf_repo::{did::Did, tid::Tid};
 
-use super::event::DoorbellKind;
+use super::{event::DoorbellKind, live::LiveStatus};
 use crate::{repo_view::Trouble, text::Utf16Offset, time::Timestamp};
 
 /// What the signed-in account may do here.
@@ -138,6 +138,8 @@ pub struct Status {
     pub online: bool,
     /// How many people are here, this one included when signed in as an editor.
     pub people: usize,
+    /// The live channel.
+    pub live: LiveStatus,
     /// Every editor's repo.
     pub editors: Vec<EditorStatus>,
     /// Write points left in this hour by this device's count.
@@ -152,7 +154,7 @@ impl Status {
     /// ```
     /// # use sheaf_core::replica::{Presence, Role, Status};
     /// # let status = Status { document: Presence::Here, role: Role::Owner, unsaved: 0, store_trouble: None, waiting: 12,
-    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, editors: vec![], points_left: 5000, points_left_today: 35000 };
+    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, live: Default::default(), editors: vec![], points_left: 5000, points_left_today: 35000 };
     /// assert_eq!(status.sentence(), "Offline: 12 changes waiting");
     /// ```
     pub fn sentence(&self) -> String {
@@ -164,7 +166,8 @@ impl Status {
         let since = self.waiting_since.filter(|_| self.waiting > 0).and_then(clock);
         let mut sentence = self.saying(since.as_deref());
         if self.people > 1 && self.online && matches!(self.document, Presence::Here) {
-            sentence.push_str(&format!(" · {} people here", self.people));
+            let live = if self.live.everyone { ", live" } else { "" };
+            sentence.push_str(&format!(" · {} people here{live}", self.people));
         }
         sentence
     }

@@ -9,6 +9,8 @@
 //! doc/{document}/segment/{did}/{rkey}/{cid}   a verified segment record, byte for byte: the evidence for the text
 //! doc/{document}/replica/{replica}/…          one replica's own unpublished and active entries
 //! doc/{document}/mark/{view}                  the last change of a view that is in the text: it is not taken in twice
+//! doc/{document}/session/{did}/{replica}/{key} the proof of a session: who signs with which key on the live channel
+//! doc/{document}/live/{did}/{replica}/{n}     an update that its author has signed and their repo does not hold yet
 //! account/{did}/budget/{replica}              what this replica has spent of the account's write quota
 //! ```
 
@@ -17,7 +19,7 @@ use sheaf_repo::{
     did::Did,
 };
 
-use crate::{client_id::ReplicaId, document_uri::DocumentUri, editors::IntentKey};
+use crate::{client_id::ReplicaId, document_uri::DocumentUri, editors::IntentKey, live::Author};
 
 /// Prefix of everything kept for one document.
 pub(crate) fn document_prefix(document: &DocumentUri) -> String {
@@ -65,6 +67,14 @@ pub(crate) fn mark(document: &DocumentUri, view: &str) -> String {
     format!("doc/{document}/mark/{view}")
 }
 
+pub(crate) fn session(document: &DocumentUri, author: &Author) -> String {
+    format!("doc/{document}/session/{}/{}/{}", author.did, author.replica, author.key.to_did_key())
+}
+
+pub(crate) fn live(document: &DocumentUri, did: &Did, replica: &ReplicaId, n: u64) -> String {
+    format!("doc/{document}/live/{did}/{replica}/{n:016}")
+}
+
 /// What a key under the document's prefix says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Key<'a> {
@@ -76,6 +86,8 @@ pub(crate) enum Key<'a> {
     Segment { did: &'a str, rkey: &'a str, cid: &'a str },
     Own { replica: &'a str, suffix: &'a str },
     Mark(&'a str),
+    Session,
+    Live { did: &'a str, replica: &'a str, n: u64 },
 }
 
 /// Reads the part of a key after the document's prefix.
@@ -96,6 +108,12 @@ pub(crate) fn parse(rest: &str) -> Option<Key<'_>> {
         }
         "replica" => rest.split_once('/').map(|(replica, suffix)| Key::Own { replica, suffix }),
         "mark" => Some(Key::Mark(rest)),
+        "session" => Some(Key::Session),
+        "live" => {
+            let mut parts = rest.splitn(3, '/');
+            let (did, replica) = (parts.next()?, parts.next()?);
+            Some(Key::Live { did, replica, n: parts.next()?.parse().ok()? })
+        }
         _ => None,
     }
 }
@@ -127,6 +145,10 @@ mod tests {
             Some(Key::Segment { did: "did:web:bob.example", rkey: "3jz:r1:00000000", cid: "bafy" })
         );
         assert_eq!(parse(&rest(mark(&document, "tab 1"))), Some(Key::Mark("tab 1")));
+        assert_eq!(
+            parse(&rest(live(&document, &did, &replica, 7))),
+            Some(Key::Live { did: "did:web:bob.example", replica: "r1", n: 7 })
+        );
         assert_eq!(parse("something else"), None);
     }
 }

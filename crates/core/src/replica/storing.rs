@@ -118,6 +118,9 @@ impl Replica {
         let had_edits = !matter.edits.is_empty();
         for (replica, count) in matter.edits {
             self.outbox.durable(&replica, count);
+            if replica == self.config.replica {
+                self.say_edits(count);
+            }
         }
         if let Some(intent) = matter.intent {
             self.charter.durable(intent);

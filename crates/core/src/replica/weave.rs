@@ -23,6 +23,11 @@ impl Replica {
         self.apply(&updates)
     }
 
+    /// Applies one update that is not in a segment.
+    pub(super) fn apply_one(&mut self, update: VettedUpdate) -> Vec<Splice> {
+        self.apply(&[update])
+    }
+
     fn apply(&mut self, updates: &[VettedUpdate]) -> Vec<Splice> {
         let mut splices = Vec::new();
         self.let_in(updates, |waiting, document, update| {
@@ -149,6 +154,11 @@ impl Replica {
                     .extend(neighbours.iter().map(|(_, update)| self.limits.apply(account, replica, update)));
             }
         }
+        updates.extend(
+            self.provisional
+                .iter()
+                .map(|(did, replica, _, said)| self.limits.apply(did, replica, &said.vetted)),
+        );
         self.let_in(&updates, WaitingRoom::take_in);
     }
 }

@@ -16,10 +16,11 @@ use std::collections::{BTreeMap, VecDeque};
 use miniz_oxide::deflate::compress_to_vec;
 
 use super::{
-    Entry, LEVEL, MAX_ENTRIES, MAX_UPDATE, SEAL_AT, SEAL_AT_INFLATED, SegmentError, cbor, encode_entries,
+    Entry, LEVEL, MAX_ENTRIES, MAX_UPDATE, SEAL_AT, SEAL_AT_INFLATED, SegmentError, encode_entries,
     entry_len, read_entries, read_entry, write_entries, write_entry,
 };
 use crate::{
+    cbor,
     client_id::ReplicaId,
     door::{self, Allowed, VettedUpdate},
     record::MAX_SEQ,
@@ -74,6 +75,13 @@ pub struct SegmentPlan {
     /// The number after the last edit in it.
     upto: u64,
     content: Vec<Entry>,
+}
+
+impl SegmentPlan {
+    /// The updates in it, oldest first.
+    pub fn updates(&self) -> impl Iterator<Item = &[u8]> {
+        self.content.iter().map(|entry| entry.update.as_slice())
+    }
 }
 
 /// What the store holds of a log makes no sense. Nothing of it was taken.
@@ -178,7 +186,7 @@ impl SegmentLog {
     }
 
     /// Those that are not published with when each was made, oldest first.
-    pub fn waiting_entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn waiting_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + ExactSizeIterator {
         self.pending.iter()
     }
 
@@ -326,7 +334,9 @@ impl Fold {
         self.inflated_before = self.inflated;
         let update = vet(&entry.update);
         let merged = match (&self.last, &update, self.entries.last()) {
-            (Some(before), Some(update), Some(last)) if same_piece(last, entry) => merge(before, update),
+            (Some(before), Some(update), Some(last)) if same_piece(last, entry) => {
+                merge_entries(before, update)
+            }
             _ => None,
         };
         match (merged, self.entries.last_mut()) {
@@ -372,7 +382,7 @@ fn same_piece(a: &Entry, b: &Entry) -> bool {
 ///
 /// An update that builds on somebody else's newer text stays by itself: when two people answer each other at once,
 /// each one's entry would otherwise wait for the other's, for ever.
-fn merge(before: &VettedUpdate, update: &VettedUpdate) -> Option<VettedUpdate> {
+pub(crate) fn merge_entries(before: &VettedUpdate, update: &VettedUpdate) -> Option<VettedUpdate> {
     if before.bytes().len() + update.bytes().len() > COALESCE_UP_TO {
         return None;
     }

@@ -20,18 +20,19 @@
 //!
 //! [RFC 1951]: https://www.rfc-editor.org/rfc/rfc1951
 
-mod cbor;
+pub mod carried;
 mod fold;
 mod inflate;
 mod log;
 
 use miniz_oxide::deflate::compress_to_vec;
 
+pub(crate) use self::log::merge_entries;
 pub use self::{
     fold::{Sealed, fold, worth_folding},
     log::{LogError, LogOp, SegmentLog, SegmentPlan},
 };
-use crate::time::Timestamp;
+use crate::{cbor, time::Timestamp};
 
 /// A segment that has reached this many bytes, deflated, is sealed.
 pub const SEAL_AT: usize = 4 * 1024;
@@ -39,6 +40,8 @@ pub const SEAL_AT: usize = 4 * 1024;
 pub const SEAL_AT_INFLATED: usize = 64 * 1024;
 /// The most bytes that a record's `entries` may have, deflated.
 pub const MAX_ENTRIES_BYTES: usize = 60 * 1024;
+/// The most bytes that a record's `carried` may have, deflated.
+pub const MAX_CARRIED_BYTES: usize = 40 * 1024;
 /// The most they may have once inflated.
 pub const MAX_INFLATED: usize = 1024 * 1024;
 /// The most entries in one segment.
@@ -79,6 +82,9 @@ pub enum SegmentError {
     /// They do not inflate to a DAG-CBOR array of `[at, update]`.
     #[error("the entries are not a list of [at, update]: {0}")]
     NotEntries(&'static str),
+    /// They do not inflate to what [`carried`] is.
+    #[error("what it carries of others cannot be read: {0}")]
+    NotCarried(&'static str),
     /// More than [`MAX_ENTRIES`].
     #[error("there are {0} entries; at most {MAX_ENTRIES} are taken")]
     TooMany(u64),
@@ -150,7 +156,7 @@ fn read_entry(reader: &mut cbor::Reader<'_>) -> Result<Entry, &'static str> {
 }
 
 /// 9999-12-31T23:59:59.999Z.
-const MAX_MILLIS: u64 = 253_402_300_799_999;
+pub(crate) const MAX_MILLIS: u64 = 253_402_300_799_999;
 
 #[cfg(test)]
 mod tests;

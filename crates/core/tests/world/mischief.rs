@@ -4,9 +4,13 @@ use sheaf_core::{
     client_id::{ClientId, ReplicaId},
     document::Document,
     door,
+    live::{Frame, SessionKey},
     record::{Carried, Content, SegmentRecord, SnapshotRecord},
     replica::{Doorbell, Event},
-    segment,
+    segment::{
+        self,
+        carried::{CarriedUpdates, decode_carried, encode_carried},
+    },
     text::{Splice, Utf16Offset},
 };
 use sheaf_repo::{did::Did, json, key::SigningKey, repo::Repo, tid::Tid};
@@ -57,7 +61,7 @@ impl World {
         let change = Document::new(client).edit(self.now, &[Splice::insert(0, text)]).unwrap();
         let entry = segment::Entry { at: self.now, update: change.updates[0].bytes().to_vec() };
         let entries = segment::encode_entries(&[entry]);
-        SegmentRecord { document, replica, seq: 0, sealed: false, through: None, entries }
+        SegmentRecord { document, replica, seq: 0, sealed: false, through: None, entries, carried: None }
     }
 
     /// A snapshot in `carrier`'s repo of a repo of `victim` that somebody else has signed.
@@ -150,5 +154,50 @@ impl World {
         let client = ClientId::derive(did.as_str(), &record.document.to_string(), &record.replica);
         change(&mut record, client);
         self.commit(did, &path, Some(json::to_cbor(&record.to_json()).unwrap()));
+    }
+
+    // --- on the live channel ---
+
+    /// The session key of this device.
+    pub(crate) fn session_key(&self, n: usize) -> SessionKey {
+        let config = &self.devices[n].config;
+        let (did, secret) = (config.account.clone().unwrap(), config.session.unwrap());
+        SessionKey::new(&secret, config.document.clone(), did, config.replica.clone()).unwrap()
+    }
+
+    /// The proof of an account's session that anybody could fetch.
+    pub(crate) fn session_proof(&self, account: usize) -> Vec<u8> {
+        let path = self.uri(0).awareness_path();
+        self.accounts[&self.did(account)].repo.record_car(&path)
+    }
+
+    /// A frame with a word that `key` signs, at the beginning of its replica's clocks.
+    pub(crate) fn word_by(&self, key: &SessionKey, word: &str) -> Frame {
+        let (did, replica) = (key.author().did.clone(), key.author().replica.clone());
+        let client = ClientId::derive(did.as_str(), &self.uri(0).to_string(), &replica);
+        let change = Document::new(client).edit(self.now, &[Splice::insert(0, word)]).unwrap();
+        Frame::Update { did, replica, signed: key.sign(self.now, change.updates[0].bytes().to_vec()) }
+    }
+
+    /// An editor's newest segment carries something that its author has not signed.
+    pub(crate) fn carry_forged_update(&mut self, carrier: &Did, victim: &Did, replica: &str, text: &str) {
+        let document = self.uri(0);
+        let path = document.awareness_path();
+        let proof = self.accounts[victim].repo.record_car(&path);
+        let key = SessionKey::new(&[99; 32], document, victim.clone(), replica.parse().unwrap()).unwrap();
+        let Frame::Update { signed, .. } = self.word_by(&key, text) else { unreachable!("a word") };
+        self.with_segment(carrier, |record, _| {
+            record.carried = Some(encode_carried(&[CarriedUpdates { proof, updates: vec![signed] }]));
+        });
+    }
+
+    /// How many updates an account's segments carry.
+    pub(crate) fn carried_by(&self, account: usize) -> usize {
+        let repo = &self.accounts[&self.did(account)].repo;
+        let segments = repo.paths().filter(|path| path.starts_with("dev.sheaf.segment/"));
+        let carried = segments.filter_map(|path| SegmentRecord::parse(repo.get(path)?.1).ok()?.carried);
+        carried
+            .map(|carried| decode_carried(&carried).unwrap().iter().map(|c| c.updates.len()).sum::<usize>())
+            .sum()
     }
 }

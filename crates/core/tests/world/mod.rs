@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub(crate) mod beginnings;
+pub(crate) mod live;
 mod mischief;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -100,7 +101,7 @@ pub(crate) struct Device {
     pub(crate) inbox: VecDeque<Event>,
     pub(crate) online: bool,
     pub(crate) store_fails: bool,
-    config: ReplicaConfig,
+    pub(crate) config: ReplicaConfig,
 }
 
 pub(crate) struct World {
@@ -110,6 +111,7 @@ pub(crate) struct World {
     pub(crate) devices: Vec<Device>,
     /// Whether commits ring everybody's doorbell.
     pub(crate) doorbells: bool,
+    pub(crate) live: live::LiveNet,
 }
 
 impl World {
@@ -140,7 +142,14 @@ impl World {
                 (did, account)
             })
             .collect();
-        World { now, choices: Choices::new(seed), accounts, devices: vec![], doorbells: true }
+        World {
+            now,
+            choices: Choices::new(seed),
+            accounts,
+            devices: vec![],
+            doorbells: true,
+            live: Default::default(),
+        }
     }
 
     pub(crate) fn did(&self, n: usize) -> Did {
@@ -159,6 +168,7 @@ impl World {
             replica: format!("r{n}").parse::<ReplicaId>().unwrap(),
             adopt: vec![],
             via: vec![],
+            session: None,
             name: Some(format!("Person {n}")),
             seed: n as u64,
         }
@@ -172,6 +182,19 @@ impl World {
 
     pub(crate) fn open(&mut self, uri: &DocumentUri, account: Option<usize>) -> usize {
         let config = self.config(uri, account);
+        self.open_as(config)
+    }
+
+    /// Opens it with the live channel.
+    pub(crate) fn open_live(&mut self, uri: &DocumentUri, account: Option<usize>) -> usize {
+        let n = self.devices.len();
+        let config = ReplicaConfig { session: Some([n as u8 + 1; 32]), ..self.config(uri, account) };
+        let n = self.open_as(config);
+        self.live_up(n);
+        n
+    }
+
+    fn open_as(&mut self, config: ReplicaConfig) -> usize {
         let (replica, effects) = Replica::open(config.clone(), vec![], self.now);
         self.add(config, replica, effects)
     }
@@ -211,6 +234,10 @@ impl World {
         self.carry_out(n, effects);
         let doorbell = self.doorbells.then_some(DoorbellKind::Jetstream);
         self.hand(n, Event::Doorbells { connected: doorbell });
+        if self.live.up.contains(&n) {
+            self.live_cut(n);
+            self.live_up(n);
+        }
     }
 
     pub(crate) fn hand(&mut self, n: usize, event: Event) {
@@ -330,6 +357,7 @@ impl World {
                     };
                     self.devices[n].inbox.push_back(Event::Written { write: write.id, result, limits: None });
                 }
+                Effect::Live(effect) => self.carry_out_live(n, effect),
                 Effect::Listen { .. } | Effect::Refresh => {}
             }
         }

@@ -1,4 +1,5 @@
-//! The three kinds of [DAG-CBOR] values that entries are made of, written and read in its one strict form.
+//! The three kinds of [DAG-CBOR] values that entries of segments and frames of the live channel are made of, written and read
+//! in its one strict form.
 //!
 //! [DAG-CBOR]: https://ipld.io/specs/codecs/dag-cbor/spec/
 
@@ -6,21 +7,21 @@ const UINT: u8 = 0;
 const BYTES: u8 = 2;
 const ARRAY: u8 = 4;
 
-pub(super) fn uint(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn uint(out: &mut Vec<u8>, value: u64) {
     head(out, UINT, value);
 }
 
-pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
+pub(crate) fn bytes(out: &mut Vec<u8>, value: &[u8]) {
     head(out, BYTES, value.len() as u64);
     out.extend_from_slice(value);
 }
 
-pub(super) fn array(out: &mut Vec<u8>, len: usize) {
+pub(crate) fn array(out: &mut Vec<u8>, len: usize) {
     head(out, ARRAY, len as u64);
 }
 
 /// The bytes that a value of this length takes beside its content.
-pub(super) fn head_len(value: u64) -> usize {
+pub(crate) fn head_len(value: u64) -> usize {
     match value {
         0..=23 => 1,
         24..=0xff => 2,
@@ -52,28 +53,28 @@ fn head(out: &mut Vec<u8>, kind: u8, value: u64) {
 }
 
 /// Reads values one after another from borrowed bytes.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
     }
 
-    pub(super) fn uint(&mut self) -> Result<u64, &'static str> {
+    pub(crate) fn uint(&mut self) -> Result<u64, &'static str> {
         self.head(UINT, "a number is expected")
     }
 
-    pub(super) fn array(&mut self) -> Result<u64, &'static str> {
+    pub(crate) fn array(&mut self) -> Result<u64, &'static str> {
         self.head(ARRAY, "a list is expected")
     }
 
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], &'static str> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], &'static str> {
         let len = self.head(BYTES, "bytes are expected")?;
         let len = usize::try_from(len).map_err(|_| "cut short")?;
         self.take(len)
     }
 
-    pub(super) fn end(&self) -> Result<(), &'static str> {
+    pub(crate) fn end(&self) -> Result<(), &'static str> {
         if self.0.is_empty() { Ok(()) } else { Err("something follows the end") }
     }
 

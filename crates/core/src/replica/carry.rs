@@ -1,0 +1,129 @@
+//! Bringing along what one's own edits build on and others have only said live.
+//!
+//! Every segment that is published is whole: what it builds on is in its author's repo, as far as this replica has verified
+//! that, or signed by its author in `carried`. So whoever reads the repos never waits for a piece, whatever becomes of its
+//! author. Of an author who is not live any more all goes along that their repo does not show. With the next flush after the author's repo shows it, it is left out again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sheaf_repo::did::Did;
+
+use super::{Replica, evidence::VettedSegment, provisional::Unproved};
+use crate::{
+    client_id::{ClientId, ReplicaId},
+    record::MAX_SEGMENT_RECORD,
+    segment::{
+        MAX_CARRIED_BYTES, SegmentPlan,
+        carried::{CarriedUpdates, MAX_AUTHORS, MAX_UPDATES, encode_carried},
+    },
+};
+
+/// What a segment's record takes beside its bytes.
+const RECORD_FRAME: usize = 1_024;
+
+impl Replica {
+    /// What the record of this plan brings along, if anything.
+    pub(super) fn carried_along(
+        &self,
+        account: &Did,
+        replica: &ReplicaId,
+        plan: &SegmentPlan,
+    ) -> Option<Vec<u8>> {
+        if self.provisional.is_empty() {
+            return None;
+        }
+        let mut needed: BTreeMap<ClientId, u32> = BTreeMap::new();
+        for update in self.vet_own(account, replica, plan.updates()) {
+            need(&mut needed, update.requires());
+        }
+        let in_sealed = self.carried_in_sealed(account);
+        let all: Vec<_> = self.provisional.iter().collect();
+        let mut chosen = vec![false; all.len()];
+        // What is brought along may itself build on something that has to be.
+        loop {
+            let mut more = false;
+            for (n, (did, _, client, said)) in all.iter().enumerate() {
+                // Of whoever has vanished all is brought along: they may not come back.
+                if chosen[n] || self.is_live(did) && !is_needed(&needed, *client, said) {
+                    continue;
+                }
+                (chosen[n], more) = (true, true);
+                need(&mut needed, said.vetted.requires());
+            }
+            if !more {
+                break;
+            }
+        }
+        let room =
+            MAX_SEGMENT_RECORD.saturating_sub(plan.entries.len() + RECORD_FRAME).min(MAX_CARRIED_BYTES);
+        let mut authors: Vec<CarriedUpdates> = Vec::new();
+        let (mut last, mut updates, mut bytes) = (None, 0, 0);
+        for (_, (did, replica, _, said)) in all.into_iter().enumerate().filter(|(n, _)| chosen[*n]) {
+            if in_sealed.contains(&said.number) {
+                continue;
+            }
+            let session = self
+                .live
+                .sessions
+                .of(did)
+                .find(|session| session.author.replica == *replica && session.author.key == said.key);
+            let Some(session) = session else { continue };
+            let who = (did, replica, session.proof.len());
+            let is_first = last != Some(who);
+            let len = said.signed.update.len() + 80 + if is_first { session.proof.len() } else { 0 };
+            // As it deflates at least a little, what fits before does so after.
+            if bytes + len > room || updates >= MAX_UPDATES || is_first && authors.len() >= MAX_AUTHORS {
+                tracing::warn!(%did, "more is built on than can be brought along at once");
+                break;
+            }
+            (bytes, updates) = (bytes + len, updates + 1);
+            if is_first {
+                authors.push(CarriedUpdates { proof: session.proof.clone(), updates: Vec::new() });
+                last = Some(who);
+            }
+            let author = authors.last_mut().expect("one was just put there, or is the same");
+            author.updates.push(said.signed.clone());
+        }
+        (!authors.is_empty()).then(|| encode_carried(&authors))
+    }
+
+    /// What of it this account's sealed segments bring along, by number: they stay as they are.
+    fn carried_in_sealed(&self, account: &Did) -> BTreeSet<u64> {
+        let sealed = self.evidence.segments_of(account).filter(|(.., segment)| segment.sealed);
+        sealed.flat_map(|(.., segment)| self.unproved_in(segment)).collect()
+    }
+
+    /// What a segment brings along that its author's repo does not show yet, by number.
+    fn unproved_in<'a>(&'a self, segment: &'a VettedSegment) -> impl Iterator<Item = u64> + 'a {
+        let is_in = |said: &Unproved| segment.carried.iter().any(|one| one.updates.contains(&said.signed));
+        let all = self.provisional.iter().filter(|_| !segment.carried.is_empty());
+        all.filter(move |(.., said)| is_in(said)).map(|(.., said)| said.number)
+    }
+
+    /// Whether it brings anything along of that kind: then it is not folded yet.
+    pub(super) fn carries_unproved(&self, segment: &VettedSegment) -> bool {
+        self.unproved_in(segment).next().is_some()
+    }
+
+    /// What the segments that this device has bring along, as far as it is not known otherwise.
+    pub(super) fn load_carried(&mut self) {
+        let brings = |(did, segment): (&Did, &VettedSegment)| (did.clone(), segment.carried.clone());
+        let found: Vec<_> = self.evidence.segments().map(brings).collect();
+        for (carrier, carried) in found {
+            self.keep_unverified(&carrier, "what this device has stored", &carried);
+        }
+    }
+}
+
+fn need(needed: &mut BTreeMap<ClientId, u32>, requires: &BTreeMap<ClientId, u32>) {
+    for (client, clock) in requires {
+        let most = needed.entry(*client).or_insert(*clock);
+        *most = (*most).max(*clock);
+    }
+}
+
+/// Whether something of this client up to a clock that is needed is in an update. One that only deletes is never needed.
+fn is_needed(needed: &BTreeMap<ClientId, u32>, client: ClientId, said: &Unproved) -> bool {
+    let Some(clock) = needed.get(&client) else { return false };
+    said.vetted.provides().get(&client).is_some_and(|range| range.start < *clock)
+}
