@@ -130,6 +130,7 @@ impl Running {
                 "pds": network.pds(0).url(),
                 "plc": network.plc_url(),
                 "jetstream": network.jetstream_url(0),
+                "relay": network.relay_url(),
             });
             println!("{line}");
             return;
@@ -166,8 +167,8 @@ async fn network(data: Option<PathBuf>) -> Result<Network> {
     if let Some(reason) = installed.jetstream_missing() {
         eprintln!("· {reason}");
     }
-    let _step = Step::begin("starting a PDS, a PLC directory and Jetstream");
-    Network::builder().jetstream(true).data(data).start().await
+    let _step = Step::begin("starting a PDS, a PLC directory, Jetstream and a relay");
+    Network::builder().jetstream(true).relay(true).data(data).start().await
 }
 
 /// What the app must know of this network; see `NetworkConfig` in `sheaf-client`.
@@ -177,6 +178,7 @@ fn config(network: &Network) -> String {
         "handleResolver": network.handle_resolver_url(),
         "doh": null,
         "jetstream": network.jetstream_url(0).into_iter().collect::<Vec<_>>(),
+        "relays": network.relay_url().into_iter().collect::<Vec<_>>(),
     })
     .to_string()
 }

@@ -24,6 +24,7 @@ pub(crate) fn config(network: &Network, with_jetstream: bool) -> Result<NetworkC
         handle_resolver: Some(network.handle_resolver_url()),
         doh: None,
         jetstream: jetstream.into_iter().collect(),
+        relays: network.relay_url().into_iter().collect(),
         client_id: None,
     };
     config.validated().context("the local network's addresses are valid")

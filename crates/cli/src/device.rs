@@ -6,6 +6,7 @@ use etcetera::BaseStrategy as _;
 use sheaf_client::{
     Client, Parts,
     config::NetworkConfig,
+    net::live::native::go_live,
     platform,
     session::{self, Authed, FileSessions, SessionStore},
     slots::FileLocks,
@@ -72,6 +73,13 @@ impl Device {
         self.client_as(self.session().await?)
     }
 
+    /// A client that hears others at once, for whoever stays: see `sheaf_client::net::live`.
+    pub(crate) async fn live_client(&self) -> Result<Client, Failure> {
+        let client = self.client().await?;
+        go_live(&client, false).await?;
+        Ok(client)
+    }
+
     /// A client in somebody's name; fails where nobody is signed in.
     pub(crate) async fn signed_in(&self) -> Result<Client, Failure> {
         match self.session().await? {
@@ -106,6 +114,9 @@ fn network(arguments: &DeviceArguments) -> Result<NetworkConfig, Failure> {
     if arguments.plc.is_some() || !arguments.jetstream.is_empty() {
         // The public Jetstreams know nothing of another network; without any, the editors' own servers ring.
         config.jetstream.clone_from(&arguments.jetstream);
+    }
+    if arguments.plc.is_some() || !arguments.relay.is_empty() {
+        config.relays.clone_from(&arguments.relay);
     }
     let mut config = config.validated().map_err(|error| Failure::Usage(error.to_string()))?;
     if config.is_local() {

@@ -22,10 +22,11 @@ use crate::{
         doorbell,
         http::Http,
         identity::{Account, AccountError, Directory},
+        live::{Happening, LiveTransport, Switchboard},
     },
-    notes, platform,
+    notes, platform, secrets,
     session::Authed,
-    slots::{self, Locks, Slot},
+    slots::{self, Held, Locks, Slot},
     store::{SharedStore, StoreError},
 };
 
@@ -56,6 +57,19 @@ struct Inner {
     online: Cell<bool>,
     announced: Cell<bool>,
     open: RefCell<Vec<Weak<Open>>>,
+    /// Whether documents that are opened take part in the live channel.
+    live: Cell<bool>,
+    /// Keeps other processes of this store from having the same endpoint.
+    endpoint: RefCell<Option<Box<dyn Held>>>,
+}
+
+/// A client that may be gone by the time it is needed.
+pub(crate) struct WeakClient(Weak<Inner>);
+
+impl WeakClient {
+    pub(crate) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(Client)
+    }
 }
 
 /// Why a document could not be opened or made.
@@ -94,6 +108,7 @@ impl Client {
             http,
             store: parts.store,
             account: RefCell::new(parts.account),
+            switchboard: Switchboard::default(),
         };
         Self(Rc::new(Inner {
             config: parts.config,
@@ -104,7 +119,41 @@ impl Client {
             online: Cell::new(true),
             announced: Cell::new(true),
             open: RefCell::default(),
+            live: Cell::new(false),
+            endpoint: RefCell::default(),
         }))
+    }
+
+    /// The network it speaks to.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.0.config
+    }
+
+    #[cfg_attr(target_arch = "wasm32", allow(dead_code))] // what is handed in there lives as long as the client
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient(Rc::downgrade(&self.0))
+    }
+
+    /// Documents that are opened from now on take part in the live channel, once there is a transport
+    /// ([`connect_live`](Self::connect_live)). Gives the secret of the endpoint that the transport is to have.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the device's store does not work.
+    pub async fn expect_live(&self) -> Result<[u8; 32], StoreError> {
+        let (secret, held) = secrets::endpoint(&*self.0.world.store, &*self.0.locks).await?;
+        *self.0.endpoint.borrow_mut() = held;
+        self.0.live.set(true);
+        Ok(secret)
+    }
+
+    /// There is a transport for the live channel.
+    pub fn connect_live(&self, transport: Rc<dyn LiveTransport>) {
+        self.0.world.switchboard.connect(transport);
+    }
+
+    /// Something happened on that transport.
+    pub fn live_happened(&self, happening: Happening) {
+        self.0.world.switchboard.happened(happening);
     }
 
     /// From now on nobody is told that somebody is here: for a program that looks something up or leaves something behind,
@@ -179,7 +228,10 @@ impl Client {
             Some(account) => Some(slots::take(&*world.store, &**locks, account, uri).await?),
             None => None,
         };
-        let config = self.replica_config(&link, slot.as_ref());
+        let mut config = self.replica_config(&link, slot.as_ref());
+        if let (true, Some(account)) = (self.0.live.get(), did) {
+            config.session = Some(secrets::session(&*world.store, account, uri, &config.replica).await?);
+        }
         let mut stored = Vec::new();
         for prefix in Replica::store_prefixes(&config) {
             stored.extend(world.store.scan(&prefix).await?);
@@ -205,6 +257,7 @@ impl Client {
             replica: slot.map_or_else(reader, |slot| slot.replica.clone()),
             adopt: slot.map(|slot| slot.adopted.clone()).unwrap_or_default(),
             via: link.via.clone(),
+            session: None,
             name: self.0.name.clone(),
             seed: platform::random_u64(),
         }
@@ -229,6 +282,9 @@ impl Client {
             (Change::Refresh, None) => {}
         })));
         platform::spawn(driver::run(open.clone(), inner, listening));
+        if self.0.live.get() {
+            world.switchboard.join(&open);
+        }
         if !self.0.online.get() {
             open.online(false);
         }
@@ -364,6 +420,7 @@ impl Client {
         }
         if let Some(did) = did {
             keys.extend(store.scan(&slots::prefix(did, uri)).await?.into_iter().map(|(key, _)| key));
+            keys.extend(store.scan(&secrets::sessions(did, uri)).await?.into_iter().map(|(key, _)| key));
         }
         keys.extend(store.scan(&notes::prefix(uri)).await?.into_iter().map(|(key, _)| key));
         keys.push(format!("{}{uri}", library::prefix(did.as_ref())));

@@ -28,6 +28,8 @@ pub struct NetworkConfig {
     /// version: `wss://host/xrpc/network.bsky.jetstream.subscribeEvents` is the second, `wss://host/subscribe` or any
     /// other the first (a host of the second version serves both).
     pub jetstream: Vec<String>,
+    /// Relays for the live channel, of which each device chooses the nearest. Without any there is no live channel.
+    pub relays: Vec<String>,
     /// The OAuth client id: the address of the app's client metadata. Local networks do without.
     pub client_id: Option<String>,
 }
@@ -42,6 +44,9 @@ impl Default for NetworkConfig {
                 "wss://jetstream1.us-east.bsky.network/subscribe".into(),
                 "wss://jetstream2.us-west.bsky.network/subscribe".into(),
             ],
+            relays: ["use1-1", "usw1-1", "euc1-1", "aps1-1"]
+                .map(|name| format!("https://{name}.relay.n0.iroh.link"))
+                .into(),
             client_id: None,
         }
     }
@@ -62,12 +67,12 @@ pub enum ConfigError {
         error: BadAddress,
     },
     /// More of something than makes sense.
-    #[error("the network configuration names more than {MAX_JETSTREAMS} Jetstreams")]
-    TooMany,
+    #[error("the network configuration names more than {MAX_ADDRESSES} {0}")]
+    TooMany(&'static str),
 }
 
-/// The most Jetstream addresses accepted.
-const MAX_JETSTREAMS: usize = 16;
+/// The most addresses of one kind accepted.
+const MAX_ADDRESSES: usize = 16;
 
 impl NetworkConfig {
     /// Reads and checks a configuration.
@@ -77,8 +82,12 @@ impl NetworkConfig {
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let unreadable = |e: serde_json::Error| ConfigError::Json(e.to_string());
         // An object and nothing else: a list of values would be taken for the fields in order.
-        let object: serde_json::Map<String, serde_json::Value> =
+        let mut object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(json).map_err(unreadable)?;
+        // Nobody outside has anything to do with a network of this machine.
+        if object.get("plc").and_then(|plc| plc.as_str()).is_some_and(origin::is_loopback_url) {
+            object.entry("relays").or_insert_with(|| Vec::<String>::new().into());
+        }
         serde_json::from_value::<Self>(object.into()).map_err(unreadable)?.validated()
     }
 
@@ -96,8 +105,13 @@ impl NetworkConfig {
         if let Some(doh) = &self.doh {
             origin::endpoint(doh, reach).map_err(at("doh"))?;
         }
-        if self.jetstream.len() > MAX_JETSTREAMS {
-            return Err(ConfigError::TooMany);
+        for (kind, addresses) in [("Jetstreams", &self.jetstream), ("relays", &self.relays)] {
+            if addresses.len() > MAX_ADDRESSES {
+                return Err(ConfigError::TooMany(kind));
+            }
+        }
+        for address in &mut self.relays {
+            *address = origin::origin(address, reach).map_err(at("relays"))?;
         }
         for address in &mut self.jetstream {
             *address = origin::socket(address, reach).map_err(at("jetstream"))?;
@@ -136,6 +150,7 @@ mod tests {
         for json in [
             r#"{ "jetstream": ["ws://127.0.0.1:6008/subscribe"] }"#,
             r#"{ "handleResolver": "http://localhost:2583" }"#,
+            r#"{ "relays": ["http://127.0.0.1:3340"] }"#,
             r#"{ "doh": "http://dns.example/q" }"#,
             r#"{ "plc": "plc.directory" }"#,
             r#"{ "pcl": "https://plc.directory" }"#,
@@ -158,7 +173,7 @@ mod tests {
     fn a_local_network_is_plain() {
         let config = NetworkConfig::from_json(
             r#"{ "plc": "http://localhost:2582", "handleResolver": "http://localhost:2583/", "doh": null,
-                 "jetstream": ["ws://127.0.0.1:6008/subscribe"], "clientId": null }"#,
+                 "jetstream": ["ws://127.0.0.1:6008/subscribe"], "relays": [], "clientId": null }"#,
         )
         .unwrap();
         assert_eq!(config.handle_resolver.as_deref(), Some("http://localhost:2583"));

@@ -26,6 +26,7 @@ use crate::{
         doorbell::{Heard, Listener},
         http::Http,
         identity::Directory,
+        live::Switchboard,
         pds,
     },
     platform::{self, LocalFuture},
@@ -59,6 +60,7 @@ pub(crate) struct World {
     pub(crate) directory: Directory,
     pub(crate) store: SharedStore,
     pub(crate) account: RefCell<Option<Rc<dyn Authed>>>,
+    pub(crate) switchboard: Switchboard,
 }
 
 /// Work that takes time, on its way to the loop.
@@ -84,6 +86,7 @@ pub(crate) struct Open {
     carrying_out: Cell<bool>,
     work: mpsc::UnboundedSender<Work>,
     doorbell: Listener,
+    world: Rc<World>,
     callbacks: RefCell<BTreeMap<u64, Callback>>,
     next_callback: Cell<u64>,
     /// Something may have changed: for those who wait for a condition, and for the loop to look at its deadline again.
@@ -118,6 +121,7 @@ impl Open {
             carrying_out: Cell::new(false),
             work: sender,
             doorbell,
+            world: world.clone(),
             callbacks: RefCell::default(),
             next_callback: Cell::new(0),
             changed: Signal::default(),
@@ -153,6 +157,7 @@ impl Open {
                 Effect::Show(splices) => self.tell(&Change::Show(splices)),
                 Effect::Refresh => self.tell(&Change::Refresh),
                 Effect::Listen { repos, collections } => self.doorbell.listen(repos, collections),
+                Effect::Live(effect) => self.world.switchboard.carry_out(&self.uri, effect),
                 Effect::Persist(batch) => self.queue(Work::Persist(batch)),
                 Effect::Resolve { did, fresh } => self.queue(Work::Resolve { did, fresh }),
                 Effect::Fetch(fetch) => self.queue(Work::Fetch(fetch)),
@@ -288,6 +293,7 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
             () = open.changed.changed(version).fuse() => {}
         }
     }
+    world.switchboard.leave(&open);
     drop((in_flight, slot));
     let account = world.account.borrow().clone();
     if let Some(account) = account {

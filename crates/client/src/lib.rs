@@ -48,6 +48,7 @@ mod library;
 pub mod net;
 mod notes;
 pub mod platform;
+mod secrets;
 pub mod session;
 mod signal;
 pub mod slots;

@@ -31,9 +31,11 @@ pub mod forge;
 mod http;
 mod network;
 mod process;
+mod relay;
 pub mod setup;
 mod state;
 
 pub use account::{Account, Session};
 pub use network::{Builder, Network, Pds};
+pub use relay::Relay;
 pub use setup::setup;

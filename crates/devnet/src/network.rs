@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::fault_proxy::FaultProxy;
 use crate::http;
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::setup::{self, Installed, Progress, setup};
 use crate::state::{Directory, Saved, SavedAccount, free_port, secret};
 
@@ -41,6 +42,7 @@ pub struct Builder {
     jetstream: Option<Jetstream>,
     rate_limits: bool,
     fault_proxies: bool,
+    relay: bool,
     data: Option<PathBuf>,
     progress: Progress,
 }
@@ -76,6 +78,12 @@ impl Builder {
     /// sign-in page comes through the proxy. Jetstream does not. Without, if not said.
     pub fn fault_proxies(mut self, fault_proxies: bool) -> Self {
         self.fault_proxies = fault_proxies;
+        self
+    }
+
+    /// Whether there is a relay for the live channel; without, if not said.
+    pub fn relay(mut self, relay: bool) -> Self {
+        self.relay = relay;
         self
     }
 
@@ -135,7 +143,9 @@ impl Builder {
         for pds in saved.pdses.iter().filter(|_| self.fault_proxies) {
             proxies.push(FaultProxy::start_on(pds.port, pds.hidden_port).await?);
         }
+        let relay = if self.relay { Some(Relay::start().await?) } else { None };
         Ok(Network {
+            relay,
             proxies,
             process,
             jetstream: self.jetstream.map(|version| installed.jetstream.clone().map(|_| version)),
@@ -147,6 +157,7 @@ impl Builder {
 
 /// A running network. Dropping it ends every server; [`Network::stop`] also lets them save their state first.
 pub struct Network {
+    relay: Option<Relay>,
     proxies: Vec<FaultProxy>,
     // Dropped in this order: the servers, then the directory they write to.
     process: Process,
@@ -164,6 +175,7 @@ impl Network {
             jetstream: None,
             rate_limits: false,
             fault_proxies: false,
+            relay: false,
             data: None,
             progress: Arc::new(|_| {}),
         }
@@ -182,6 +194,16 @@ impl Network {
             "http://localhost:{}",
             if saved.pdses.len() == 1 { saved.pdses[0].port } else { saved.handles_port }
         )
+    }
+
+    /// The relay's address, if there is one: `http://127.0.0.1:PORT`.
+    pub fn relay_url(&self) -> Option<String> {
+        self.relay.as_ref().map(|relay| relay.url().to_owned())
+    }
+
+    /// Takes the relay out, to be stopped.
+    pub fn take_relay(&mut self) -> Option<Relay> {
+        self.relay.take()
     }
 
     /// How many PDSes there are.

@@ -65,6 +65,9 @@ pub(crate) struct DeviceArguments {
     /// A Jetstream to listen to; may be given several times
     #[arg(long, global = true, value_name = "URL", env = "SHEAF_JETSTREAM", value_delimiter = ',')]
     pub(crate) jetstream: Vec<String>,
+    /// A relay for the live channel; may be given several times
+    #[arg(long, global = true, value_name = "URL", env = "SHEAF_RELAY", value_delimiter = ',')]
+    pub(crate) relay: Vec<String>,
     /// Where this device keeps documents and the session
     #[arg(long, global = true, value_name = "DIR", env = "SHEAF_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,

@@ -45,7 +45,7 @@ pub(crate) async fn sync(device: &Device, sync: Sync) -> Result<(), Failure> {
 }
 
 async fn one(device: &Device, link: &DocumentLink, file: &Path, sync: &Sync) -> Result<(), Failure> {
-    let client = device.client().await?;
+    let client = if sync.once { device.client().await? } else { device.live_client().await? };
     let deadline = sync.patience.deadline();
     if sync.once {
         client.stay_unannounced();

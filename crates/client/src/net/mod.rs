@@ -6,6 +6,7 @@ pub mod firehose;
 pub mod http;
 pub mod identity;
 pub mod jetstream;
+pub mod live;
 pub mod origin;
 pub mod pds;
 pub(crate) mod socket;

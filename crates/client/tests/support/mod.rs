@@ -52,6 +52,7 @@ pub(crate) fn config(network: &Network) -> NetworkConfig {
         handle_resolver: Some(network.handle_resolver_url()),
         doh: None,
         jetstream: (0..network.pds_count()).filter_map(|index| network.jetstream_url(index)).collect(),
+        relays: network.relay_url().into_iter().collect(),
         client_id: None,
     }
     .validated()
