@@ -103,6 +103,7 @@ impl Running {
         let app = format!("http://127.0.0.1:{}/", listener.local_addr()?.port());
         tools::wasm_target()?;
         tools::node()?;
+        tools::clang()?;
 
         let building = tokio::task::spawn_blocking(|| web::build(web::Flavour::Local));
         let network = network(options.data.clone());

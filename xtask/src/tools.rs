@@ -31,6 +31,19 @@ pub(crate) fn node() -> Result<()> {
     Program::new("npm").args(["--version"]).read().map(drop).with_context(|| ADVICE.to_owned())
 }
 
+/// Makes sure of a C compiler that makes WebAssembly: the live channel's cryptography has parts in C.
+pub(crate) fn clang() -> Result<()> {
+    let compiler = std::env::var_os("CC_wasm32_unknown_unknown").unwrap_or_else(|| "clang".into());
+    let targets = Program::new(compiler).args(["--print-targets"]).read();
+    if !targets.context(CLANG)?.contains("wasm32") {
+        bail!("this clang makes no WebAssembly: {CLANG}");
+    }
+    Ok(())
+}
+
+const CLANG: &str = "install clang (on Debian `apt install clang`; on macOS `brew install llvm`, and name its clang in \
+    $CC_wasm32_unknown_unknown)";
+
 /// What Vite asks for: `^20.19.0 || >=22.12.0`.
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>());

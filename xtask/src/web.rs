@@ -27,6 +27,7 @@ pub(crate) enum Flavour {
 pub(crate) fn build(flavour: Flavour) -> Result<PathBuf> {
     tools::wasm_target()?;
     tools::node()?;
+    tools::clang()?;
     // Two builds at once would write the same files.
     let work = target().join("xtask");
     fs::create_dir_all(&work)?;
@@ -44,27 +45,24 @@ fn install() -> Result<()> {
     install_packages(&root().join("web"), "installing the app's packages from npm", &steps.progress())
 }
 
-/// `web/src/wasm/`: the engine and its TypeScript face.
+/// `web/src/wasm/`: the engine and the live channel's transport, each with its TypeScript face. They are modules of their own, so
+/// that a page has to wait for the first alone.
 fn engine() -> Result<()> {
+    module("sheaf-web", &root().join("web/src/wasm"), "the engine")?;
+    module("sheaf-live", &root().join("web/src/wasm/live"), "the live channel")
+}
+
+/// Compiles one crate to WebAssembly, and makes its face.
+fn module(package: &str, out: &Path, what: &str) -> Result<()> {
+    let name = package.replace('-', "_");
     {
-        let _step = Step::begin("compiling the engine to WebAssembly");
-        Program::cargo()
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "sheaf-web",
-                "--profile",
-                "wasm",
-                "--target",
-                WASM_TARGET,
-            ])
-            .show()?;
+        let _step = Step::begin(&format!("compiling {what} to WebAssembly"));
+        let package = ["build", "--quiet", "--package", package];
+        Program::cargo().args(package).args(["--profile", "wasm", "--target", WASM_TARGET]).show()?;
     }
-    let compiled = target().join(WASM_TARGET).join("wasm/sheaf_web.wasm");
-    let out = root().join("web/src/wasm");
-    let wasm = out.join("sheaf_web_bg.wasm");
-    let made = [wasm.clone(), out.join("sheaf_web.js"), out.join("sheaf_web.d.ts")];
+    let compiled = target().join(WASM_TARGET).join("wasm").join(format!("{name}.wasm"));
+    let wasm = out.join(format!("{name}_bg.wasm"));
+    let made = [wasm.clone(), out.join(format!("{name}.js")), out.join(format!("{name}.d.ts"))];
     // The tools are as much a part of it: the lockfiles say which wasm-opt and which wasm-bindgen.
     let locks = [root().join("web/package-lock.json"), root().join("Cargo.lock")];
     let inputs = [compiled.as_path(), &locks[0], &locks[1]];
@@ -73,23 +71,23 @@ fn engine() -> Result<()> {
         return Ok(());
     }
 
-    let _step = Step::begin("making the engine's face for JavaScript, and the engine smaller");
-    fs::create_dir_all(&out)?;
+    let _step = Step::begin(&format!("making the face of {what} for JavaScript, and it smaller"));
+    fs::create_dir_all(out)?;
     Bindgen::new()
         .input_path(&compiled)
         .web(true)?
         .typescript(true)
         .remove_name_section(true)
         .remove_producers_section(true)
-        .out_name("sheaf_web")
-        .generate(&out)
-        .context("wasm-bindgen could not read the engine")?;
+        .out_name(&name)
+        .generate(out)
+        .with_context(|| format!("wasm-bindgen could not read {what}"))?;
     Program::new("node")
         .args([root().join("web/node_modules/binaryen/bin/wasm-opt").as_os_str()])
         .args(WASM_OPT)
         .args([wasm.as_os_str(), "-o".as_ref(), wasm.as_os_str()])
         .read()
-        .context("wasm-opt could not make the engine smaller")?;
+        .with_context(|| format!("wasm-opt could not make {what} smaller"))?;
     stamp.write()
 }
 

@@ -29,7 +29,9 @@ pub(crate) fn measure(app: &Path) -> Result<Value> {
     let mut wasm = 0;
     for entry in fs::read_dir(app.join("assets")).context("the app has no assets")? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "wasm") {
+        // The live channel is another module, loaded once a document is shown.
+        let is_engine = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sheaf_web"));
+        if is_engine && path.extension().is_some_and(|ending| ending == "wasm") {
             wasm += gzipped(&fs::read(&path)?);
         }
     }

@@ -109,7 +109,7 @@ pub(crate) fn late_words(
     Some(RecordWrite::Put(known.to_owned(), json::to_cbor(&record.to_json()).ok()?))
 }
 
-fn one_update(client: ClientId, mark: char, now: u64) -> Vec<u8> {
+pub(crate) fn one_update(client: ClientId, mark: char, now: u64) -> Vec<u8> {
     let mut text = Document::new(client);
     let splice = Splice::insert(0, format!("{mark}{mark}"));
     let change = text.edit(Timestamp::from_micros(now), &[splice]).expect("it fits an empty text");

@@ -11,7 +11,7 @@ use sheaf_core::{
     document_uri::DocumentUri,
     door::{self, Allowed, VettedUpdate},
     extent::Extent,
-    record::{self, DocumentRecord, SegmentRecord},
+    record::{self, DocumentRecord, FormerEditor, SegmentRecord},
     replica::StoreOp,
     segment,
 };
@@ -106,12 +106,14 @@ impl Ledger {
             }
         }
         for former in &record.former {
+            // What they had only said live shows nothing either, and others may have written beside it all the same.
+            for ((_, replica), log) in self.logs.iter().filter(|((did, _), _)| *did == former.did) {
+                let limit = accepted_of(former, replica);
+                log.stored.range(..log.kept).for_each(|(_, update)| offer(limit.limit(update)));
+            }
             for account in accounts.iter().filter(|account| account.did == former.did) {
                 for (replica, update) in published(document, account) {
-                    let limit = former.replicas.iter().find(|limit| limit.replica == replica);
-                    let limit =
-                        limit.and_then(|l| Extent::from_parts(l.clock, &l.deletes).ok()).unwrap_or_default();
-                    offer(limit.limit(&update));
+                    offer(accepted_of(former, &replica).limit(&update));
                 }
             }
         }
@@ -128,6 +130,12 @@ impl Ledger {
                 .count();
         Expected { text: text.text(), unfounded }
     }
+}
+
+/// How much of a former editor's replica is accepted.
+fn accepted_of(former: &FormerEditor, replica: &ReplicaId) -> Extent {
+    let limit = former.replicas.iter().find(|limit| limit.replica == *replica);
+    limit.and_then(|limit| Extent::from_parts(limit.clock, &limit.deletes).ok()).unwrap_or_default()
 }
 
 /// What an account's repo holds of a document, as far as it is in its own name.

@@ -23,6 +23,7 @@ mod forger;
 mod invariants;
 mod ledger;
 mod liar;
+mod live;
 mod network;
 mod pds;
 mod schedule;

@@ -72,7 +72,8 @@ impl World {
                 Effect::Listen { repos, .. } => {
                     self.devices[n].stream.listening = repos.into_iter().map(|repo| repo.did).collect();
                 }
-                Effect::Live(_) | Effect::Refresh => {}
+                Effect::Live(effect) => self.carry_out_live(n, effect),
+                Effect::Refresh => {}
             }
         }
         self.dies_now(n);

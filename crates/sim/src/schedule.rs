@@ -34,7 +34,13 @@ pub struct Cast {
     pub nudged: bool,
     /// Whether a write may still reach its PDS after its sender has given up on it and sent another.
     pub late_writes: bool,
+    /// Whether devices are linked on the live channel. Never by a seed below `FIRST_LIVE_SEED`: what those once found must be
+    /// found again.
+    pub live: bool,
 }
+
+/// The first seed whose schedule may have the live channel in it.
+pub(crate) const FIRST_LIVE_SEED: u64 = 2_000_000;
 
 /// One device.
 #[derive(Debug, Clone)]
@@ -261,6 +267,7 @@ impl Schedule {
         let mut schedule =
             if choices.chance(60) { tight(seed, &mut choices) } else { stormy(seed, &mut choices) };
         schedule.cast.late_writes = Choices::new(seed, 4).chance(250);
+        schedule.cast.live = seed >= FIRST_LIVE_SEED && Choices::new(seed, 6).chance(700);
         schedule
     }
 }
@@ -287,6 +294,7 @@ fn tight(seed: u64, choices: &mut Choices) -> Schedule {
         ends_at,
         nudged: false,
         late_writes: false,
+        live: false,
     };
     let mut acts = invitations(&cast);
     for _ in 0..choices.between(40, 90) {
@@ -328,6 +336,7 @@ fn stormy(seed: u64, choices: &mut Choices) -> Schedule {
         ends_at: choices.between(30, 100) * 1_000,
         nudged: choices.chance(500),
         late_writes: false,
+        live: false,
         seats,
     };
     let mut acts = invitations(&cast);
@@ -486,7 +495,8 @@ impl fmt::Display for Schedule {
             cast.latency.0,
             cast.latency.1,
             cast.ends_at / 1_000,
-            if cast.nudged { ", then told that the network is back" } else { "" },
+            if cast.nudged { ", then told that the network is back" } else { "" }.to_owned()
+                + if cast.live { ", live" } else { "" },
         )?;
         for (n, seat) in cast.seats.iter().enumerate() {
             let who = seat.account.map_or("nobody".to_owned(), |account| format!("account {account}"));

@@ -57,6 +57,12 @@ impl World {
                 return Some((Invariant::Progress, format!("device {n} is not there")));
             };
             let status = replica.status(device.clock(self.now));
+            // What former editors have only said live stays theirs to publish, which nobody takes from them any more.
+            let any_former = self.charter().is_some_and(|record| !record.former.is_empty());
+            if status.live.provisional > 0 && !any_former {
+                let why = format!("device {n} has {} updates unproved", status.live.provisional);
+                return Some((Invariant::Convergence, why));
+            }
             if self.is_editor(n) && (status.waiting > 0 || status.unsaved > 0) {
                 let why = format!("device {n} does not publish: {} ({status:?})", status.sentence());
                 return Some((Invariant::Convergence, why));

@@ -28,6 +28,9 @@ pub enum Occurrence {
     ProcessDied,
     LieTold,
     BellForged,
+    PeersLinked,
+    FrameSent,
+    PeerMisbehaved,
 }
 
 impl Tally {

@@ -1,6 +1,9 @@
 //! What happened, line by line, when somebody wants to know.
 
-use sheaf_core::replica::{Effect, Event, FetchWhat, StoreOp, WriteAction};
+use sheaf_core::{
+    live::{Frame, LiveEffect, LiveEvent},
+    replica::{Effect, Event, FetchWhat, StoreOp, WriteAction},
+};
 
 /// A record of a run. Writing nothing down costs nothing.
 #[derive(Debug, Default)]
@@ -44,6 +47,7 @@ pub(crate) fn event(event: &Event) -> String {
             format!("written {} as {}", write.0, receipt.rev.as_ref().map_or("?", |rev| rev.as_str()))
         }
         Event::Written { write, result: Err(why), .. } => format!("not written {}: {why}", write.0),
+        Event::Live(event) => live_event(event),
         Event::Doorbell(bell) => {
             let rev = bell.rev.as_ref().map_or("?", |rev| rev.as_str());
             let path = bell.path.as_deref().unwrap_or("?");
@@ -92,7 +96,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             let parts = splices.iter().map(|s| format!("at {} -{} {:?}", s.at, s.delete, s.insert));
             format!("show {}", parts.collect::<Vec<_>>().join(", "))
         }
-        Effect::Live(effect) => format!("live: {effect:?}"),
+        Effect::Live(effect) => live_effect(effect),
         Effect::Refresh => "refresh".to_owned(),
     }
 }
@@ -102,4 +106,42 @@ fn short(name: &str) -> &str {
     let from = name.len().saturating_sub(34);
     let from = (from..name.len()).find(|at| name.is_char_boundary(*at)).unwrap_or(0);
     &name[from..]
+}
+
+fn live_event(event: &LiveEvent) -> String {
+    match event {
+        LiveEvent::Frame { link, bytes } => format!("live {}: {}", link.0, frame(bytes)),
+        LiveEvent::Linked { link, peer, dialled } => {
+            format!("live {} linked with {} dialled={dialled}", link.0, peer.0[0])
+        }
+        LiveEvent::Unlinked { link } => format!("live {} unlinked", link.0),
+        LiveEvent::NotReached { peer } => format!("live: {} not reached", peer.0[0]),
+        LiveEvent::Ready { .. } => "live: ready".to_owned(),
+        LiveEvent::Down => "live: down".to_owned(),
+    }
+}
+
+fn live_effect(effect: &LiveEffect) -> String {
+    match effect {
+        LiveEffect::Dial { peer, .. } => format!("dial {}", peer.0[0]),
+        LiveEffect::Send { link, frame: bytes } => format!("live {}: {}", link.0, frame(bytes)),
+        LiveEffect::HangUp { link } => format!("hang up {}", link.0),
+    }
+}
+
+fn frame(bytes: &[u8]) -> String {
+    match Frame::parse(bytes) {
+        Ok(Frame::Hello { did, proof, .. }) => {
+            let who = did.map_or("nobody".to_owned(), |did| short(did.as_str()).to_owned());
+            format!("hello by {who}, proof {}", proof.map_or(0, |proof| proof.len()))
+        }
+        Ok(Frame::Have(have)) => format!("have {have:?}"),
+        Ok(Frame::Session(proof)) => format!("session {} bytes", proof.len()),
+        Ok(Frame::Update { did, replica, signed }) => {
+            format!("update by {} {replica}: {} bytes", short(did.as_str()), signed.update.len())
+        }
+        Ok(Frame::Caret { did, replica, .. }) => format!("caret of {} {replica}", short(did.as_str())),
+        Ok(Frame::Links(links)) => format!("{} links", links.len()),
+        Err(why) => why.to_string(),
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
     forger::FORGED,
     invariants::{Invariant, Violation},
     ledger::Ledger,
+    live::{self, LiveNet},
     network::Request,
     pds::{Account, Hosts},
     schedule::{Act, Cast, Schedule},
@@ -49,11 +50,14 @@ pub(crate) struct World {
     /// What is to come, by time and by order of asking.
     coming: BTreeMap<(u64, u64), Happening>,
     asked: u64,
+    pub(crate) live: LiveNet,
 }
 
 /// Something that is to happen.
 pub(crate) enum Happening {
     Act(usize),
+    /// Some links of the live channel are cut.
+    Flap,
     /// A process begins on a device.
     Open(usize),
     /// A batch reaches the disk.
@@ -123,11 +127,18 @@ impl World {
             violation: None,
             coming: BTreeMap::new(),
             asked: 0,
+            live: LiveNet::new(schedule.seed),
             cast,
         };
         for n in 0..world.devices.len() {
             let at = START + world.cast.seats[n].opens_at * 1_000;
             world.expect(at, Happening::Open(n));
+        }
+        if world.cast.live {
+            for (n, device) in world.devices.iter_mut().enumerate() {
+                device.config.session = Some(live::secret(n));
+            }
+            world.expect(START, Happening::Flap);
         }
         for (n, act) in schedule.acts.iter().enumerate() {
             world.expect(START + act.at * 1_000, Happening::Act(n));
@@ -166,6 +177,7 @@ impl World {
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Act(n) => self.act(n),
+            Happening::Flap => self.flap(),
             Happening::Open(n) => self.open(n),
             Happening::Disk { device, life, batch } => self.reach_disk(device, life, batch),
             Happening::Event { device, life, event } => {
@@ -208,6 +220,7 @@ impl World {
         self.carry_out(n, effects);
         let at = self.now + 1_000 * self.devices[n].chances.between(1, 500);
         self.expect(at, Happening::News { device: n, news: News::Stream });
+        self.live_opens(n);
         self.after(n);
     }
 
@@ -215,6 +228,7 @@ impl World {
     pub(crate) fn die(&mut self, n: usize, down: u64, renamed: bool) {
         self.note(|| format!("d{n} dies"));
         self.tally.count(Occurrence::ProcessDied);
+        self.live_cut(n);
         let device = &mut self.devices[n];
         device.replica = None;
         device.life += 1;

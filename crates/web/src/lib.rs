@@ -28,8 +28,13 @@ pub mod timeline;
 pub mod view_text;
 
 #[cfg(target_arch = "wasm32")]
+mod live;
+#[cfg(target_arch = "wasm32")]
 mod sheaf;
 
 pub use open_document::Tell;
 #[cfg(target_arch = "wasm32")]
-pub use sheaf::Sheaf;
+pub use {
+    live::{LiveSettings, Transport},
+    sheaf::Sheaf,
+};

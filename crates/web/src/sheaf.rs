@@ -15,6 +15,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     details::Details,
     engine::Engine,
+    live::{self, LiveSettings, Transport},
     open_document::Tell,
     sentence::{self, refusal},
     shown::{Account, Attached, Editors, GoingOn, Library, SignInSettings, SignedIn, Splices, show},
@@ -29,6 +30,8 @@ pub struct Sheaf {
     config: NetworkConfig,
     engine: Engine,
     fetch: js_sys::Function,
+    /// The secret of this device's endpoint on the live channel, where there is to be one.
+    endpoint: Option<[u8; 32]>,
 }
 
 #[wasm_bindgen]
@@ -69,11 +72,16 @@ impl Sheaf {
             account,
             name: None,
         });
+        let endpoint = match config.relays.is_empty() {
+            true => None,
+            // Without it everything goes on through the repos.
+            false => client.expect_live().await.ok(),
+        };
         let tell: Tell = Rc::new(move |view, told| {
             // The page's own failure is the page's: it is on its console already.
             let _ = tell.call2(&JsValue::NULL, &JsValue::from_str(view), &show(&told).into());
         });
-        Ok(Sheaf { config, engine: Engine::new(client, tell), fetch })
+        Ok(Sheaf { config, engine: Engine::new(client, tell), fetch, endpoint })
     }
 
     /// What the page's OAuth client needs to know.
@@ -100,6 +108,27 @@ impl Sheaf {
     /// The browser says that the network came or went.
     pub fn online(&self, online: bool) {
         self.engine.client().online(online);
+    }
+
+    /// What a transport for the live channel is to be made with; nothing where there is to be none.
+    #[wasm_bindgen(js_name = liveSettings)]
+    pub fn live_settings(&self) -> Option<LiveSettings> {
+        let secret = self.endpoint?.to_vec();
+        Some(LiveSettings { secret, relays: self.config.relays.clone() })
+    }
+
+    /// There is one: what it tells is to be handed to [`live_happened`](Self::live_happened).
+    #[wasm_bindgen(js_name = connectLive)]
+    pub fn connect_live(&self, transport: Transport) {
+        self.engine.client().connect_live(live::handed(transport));
+    }
+
+    /// What it tells.
+    #[wasm_bindgen(js_name = liveHappened)]
+    pub fn live_happened(&self, kind: &str, link: f64, text: String, bytes: Vec<u8>, dialled: bool) {
+        if let Some(happening) = live::happening(kind, link, text, bytes, dialled) {
+            self.engine.client().live_happened(happening);
+        }
     }
 
     /// Looks an account up by handle or DID.

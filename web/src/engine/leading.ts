@@ -1,5 +1,6 @@
 import init, { Sheaf } from "../wasm/sheaf_web";
 import wasm from "../wasm/sheaf_web_bg.wasm?url";
+import { goLive } from "./live";
 import { CALLS, storeOf, tabOf, type Beginning, type Call, type FromEngine, type FromWorker, type Request, type Signed } from "./messages";
 import { Signing } from "./signing";
 
@@ -23,6 +24,9 @@ export class Leading {
     private readonly signing: Signing,
     private readonly voices: Voices,
   ) {}
+
+  /** The live channel is loaded with the first document, after it is shown. */
+  private isLive = false;
 
   static async begin({ tab, config, account }: Beginning, online: boolean, voices: Voices): Promise<Leading> {
     await init({ module_or_path: wasm });
@@ -75,7 +79,11 @@ export class Leading {
         this.attaching.set(view, Promise.resolve(returned));
         void Promise.resolve(returned)
           .catch(() => {})
-          .then(() => this.attaching.delete(view));
+          .then(() => {
+            this.attaching.delete(view);
+            if (!this.isLive) goLive(this.sheaf);
+            this.isLive = true;
+          });
       }
       const value = returned instanceof Promise ? ((await returned) as unknown) : returned;
       if (id !== 0) this.voices.tab(tab, { returned: { id, value } });

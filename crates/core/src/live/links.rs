@@ -144,10 +144,17 @@ impl Links {
         endpoint: EndpointId,
         dialled: bool,
     ) -> Vec<LinkId> {
+        let ended = self.weigh(now, id, endpoint, dialled);
         if let Some(known) = self.known.get_mut(&endpoint).filter(|_| dialled) {
             known.dialling = false;
-            known.attempts = 0;
+            // One that is of no use is not asked for again at once.
+            known.attempts = if ended.contains(&id) { known.attempts + 1 } else { 0 };
+            known.retry_at = now.saturating_add(wait(known.attempts));
         }
+        ended
+    }
+
+    fn weigh(&mut self, now: Timestamp, id: LinkId, endpoint: EndpointId, dialled: bool) -> Vec<LinkId> {
         let Some(me) = self.me else { return vec![id] };
         self.shunned.retain(|_, until| *until > now);
         if self.shunned.contains_key(&endpoint) || endpoint == me || self.links.len() >= MAX_LINKS {
@@ -349,7 +356,11 @@ impl Links {
             (!known.dialling).then_some(known.retry_at)
         });
         let excess = self.beyond_ring(now).map(|(_, link)| link.since.saturating_add(SETTLING));
-        greetings.chain(dials).chain(excess).min()
+        let forgiven = self
+            .shunned
+            .iter()
+            .filter(|(endpoint, until)| **until > now && self.known.contains_key(*endpoint));
+        greetings.chain(dials).chain(excess).chain(forgiven.map(|(_, until)| *until)).min()
     }
 
     /// Times of the clock as it was before mean nothing now.
@@ -377,7 +388,10 @@ impl Links {
     fn wanted(&self, now: Timestamp) -> Vec<EndpointId> {
         let Some(me) = self.me else { return Vec::new() };
         let linked: BTreeSet<EndpointId> = self.links.values().map(|link| link.endpoint).collect();
-        neighbours(me, &self.there(now)).into_iter().filter(|endpoint| !linked.contains(endpoint)).collect()
+        let free = |endpoint: &EndpointId| {
+            !linked.contains(endpoint) && self.shunned.get(endpoint).is_none_or(|until| *until <= now)
+        };
+        neighbours(me, &self.there(now)).into_iter().filter(free).collect()
     }
 }
 

@@ -169,6 +169,9 @@ impl Status {
             let live = if self.live.everyone { ", live" } else { "" };
             sentence.push_str(&format!(" · {} people here{live}", self.people));
         }
+        if self.live.readers > 0 {
+            sentence.push_str(&format!(" · {} reading along", self.live.readers));
+        }
         sentence
     }
 
