@@ -143,7 +143,9 @@ impl Running {
         println!("\n  Give the app a handle; the account's own server then asks for the password.");
         println!("  For Bob, open a private window or another browser.");
         let jetstream = network.jetstream_url(0).unwrap_or_else(|| "none".into());
-        println!("\n  PDS {}   PLC {}   Jetstream {jetstream}", network.pds(0).url(), network.plc_url());
+        let relay = network.relay_url().unwrap_or_else(|| "none".into());
+        let (pds, plc) = (network.pds(0).url(), network.plc_url());
+        println!("\n  PDS {pds}   PLC {plc}   Jetstream {jetstream}   relay {relay}");
         match &options.data {
             Some(data) => {
                 println!("  Kept in {} for the next run. Ctrl-C stops everything.\n", data.display())

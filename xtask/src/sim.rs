@@ -5,8 +5,10 @@ use clap::Args;
 
 use crate::step::Program;
 
-/// How many schedules are part of every test run.
-pub(crate) const IN_EVERY_TEST: u64 = 2_000;
+/// How many schedules are part of every test run, without the live channel and with it.
+const IN_EVERY_TEST: u64 = 1_000;
+/// From this seed on schedules may have the live channel in them.
+const FIRST_LIVE_SEED: u64 = 2_000_000;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -38,7 +40,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The schedules that are part of every test run.
 pub(crate) fn quick() -> Result<()> {
-    simulator("dev").args(["--seeds", &IN_EVERY_TEST.to_string()]).show()
+    for first in [0, FIRST_LIVE_SEED] {
+        let seeds = ["--seeds", &IN_EVERY_TEST.to_string(), "--from", &first.to_string()];
+        simulator("dev").args(seeds).show()?;
+    }
+    Ok(())
 }
 
 fn simulator(profile: &str) -> Program {

@@ -64,8 +64,10 @@ struct Inner {
 }
 
 /// A client that may be gone by the time it is needed.
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) struct WeakClient(Weak<Inner>);
 
+#[cfg(not(target_arch = "wasm32"))]
 impl WeakClient {
     pub(crate) fn upgrade(&self) -> Option<Client> {
         self.0.upgrade().map(Client)
@@ -129,7 +131,7 @@ impl Client {
         &self.0.config
     }
 
-    #[cfg_attr(target_arch = "wasm32", allow(dead_code))] // what is handed in there lives as long as the client
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn downgrade(&self) -> WeakClient {
         WeakClient(Rc::downgrade(&self.0))
     }

@@ -1,0 +1,67 @@
+// Live: what somebody types is on the other screen at once, before any server has it.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { makeWorld, settled } from "./world.mjs";
+
+const WRITES = /\/xrpc\/com\.atproto\.repo\.(putRecord|applyWrites)/;
+
+describe("live", () => {
+  let world, alice, bob, link;
+
+  before(async () => {
+    world = await makeWorld();
+    [alice, bob] = await Promise.all([world.signedIn("alice.test"), world.signedIn("bob.test")]);
+    link = await alice.newDocument(`Live ${Date.now()}`);
+    await alice.share("bob.test");
+    await alice.statusSays(/^Published/);
+    await bob.openDocument(link);
+    await bob.mayWrite();
+  });
+  after(() => world?.close());
+
+  /** Nobody's server takes anything any more. */
+  const serversDown = () => Promise.all([alice, bob].map((person) => person.context.route(WRITES, (route) => route.abort())));
+  const serversBack = () => Promise.all([alice, bob].map((person) => person.context.unroute(WRITES)));
+
+  test("two people find each other, and read each other before any server has a word", async () => {
+    await alice.statusSays(/2 people here, live/);
+    await bob.statusSays(/2 people here, live/);
+    await serversDown();
+    await alice.typeAtEnd("Hello 👩‍👩‍👧 e\u0301");
+    await bob.sees("Hello 👩‍👩‍👧 e\u0301");
+    await bob.typeAtEnd(" שלום");
+    await alice.sees("Hello 👩‍👩‍👧 e\u0301 שלום");
+    await alice.statusSays(/waiting/);
+    await serversBack();
+    await settled(alice, bob);
+  });
+
+  test("who only reads follows too, and is seen to", async () => {
+    const carol = await world.person();
+    await carol.openDocument(link);
+    await alice.statusSays(/1 reading along/);
+    await serversDown();
+    const before = await alice.wholeText();
+    await alice.typeAtEnd(" for all");
+    await carol.sees(`${before} for all`);
+    await serversBack();
+    await settled(alice, bob, carol);
+    await carol.context.close();
+  });
+
+  test("whoever reloads in the middle of it is back at once", async () => {
+    await serversDown();
+    const before = await alice.wholeText();
+    await alice.typeAtEnd(" one");
+    await bob.sees(`${before} one`);
+    await bob.page.reload();
+    await bob.text.waitFor();
+    await bob.sees(`${before} one`);
+    await alice.typeAtEnd(" two");
+    await bob.sees(`${before} one two`);
+    await serversBack();
+    await settled(alice, bob);
+    assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+  });
+});
