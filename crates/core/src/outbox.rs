@@ -258,6 +258,11 @@ impl Outbox {
         })
     }
 
+    /// This replica's active segment as it is, to be written once more for what it brings along.
+    pub fn same_segment(&self) -> Option<(ReplicaId, SegmentPlan)> {
+        Some((self.replica.clone(), self.logs.get(&self.replica)?.segments.plan_again()))
+    }
+
     /// A write to this path has been sent.
     pub fn sent(&mut self, now: Timestamp, id: WriteId, path: String, cargo: Cargo) {
         if let Cargo::Segment { replica, plan, .. } = &cargo {

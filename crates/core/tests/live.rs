@@ -367,3 +367,58 @@ fn writers_whose_server_is_down_for_the_whole_session_lose_nothing() {
     assert_eq!(world.status(reader).live.provisional, 0, "and in her own once her server is back");
     assert_eq!(world.devices[reader].view, format!("{view}!"));
 }
+
+#[test]
+fn what_a_removed_editor_had_only_said_stays_and_what_they_say_later_does_not_come() {
+    let (mut world, people) = live_people(13, 3);
+    let (alice, bob, carol) = (people[0], people[1], people[2]);
+    let bob_did = world.did(1);
+    world.accounts.get_mut(&bob_did).unwrap().writes_fail = Some(WriteFailure::Unreachable("away".into()));
+    world.type_at(bob, 0, 0, "Bob was here. ");
+    world.run(AT_ONCE);
+    world.hand(alice, Event::RemoveEditor(bob_did.clone()));
+    world.run(AT_ONCE);
+    world.type_at(bob, 0, 0, "LATER ");
+    world.run(WHILE);
+    let uri = world.uri(0);
+    let reader = world.open(&uri, None);
+    world.run(WHILE);
+    for n in [alice, carol, reader] {
+        assert_eq!(world.devices[n].view, "Bob was here. ", "device {n}");
+    }
+    world.accounts.get_mut(&bob_did).unwrap().writes_fail = None;
+    world.run(WHILE * 5);
+    for n in [alice, carol, reader] {
+        assert_eq!(world.devices[n].view, "Bob was here. ", "device {n}");
+    }
+}
+
+#[test]
+fn what_somebody_said_who_vanished_is_carried_though_nobody_writes() {
+    let (mut world, people) = live_people(14, 3);
+    let did = world.did(0);
+    world.accounts.get_mut(&did).unwrap().writes_fail = Some(WriteFailure::Unreachable("away".into()));
+    world.type_at(people[0], 0, 0, "last words");
+    world.run(AT_ONCE);
+    world.live_down(people[0]);
+    world.set_online(people[0], false);
+    world.run(WHILE * 20);
+    let uri = world.uri(0);
+    let reader = world.open(&uri, None);
+    world.run(WHILE);
+    assert_eq!(world.devices[reader].view, "last words");
+    let carried = world.carried_by(1) + world.carried_by(2);
+    assert_eq!(carried, 1, "one of them is enough");
+}
+
+#[test]
+fn nothing_is_said_before_it_is_durable() {
+    let (mut world, people) = live_people(15, 2);
+    world.devices[people[0]].store_fails = true;
+    world.type_at(people[0], 0, 0, "not yet kept");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.devices[people[1]].view, "");
+    world.devices[people[0]].store_fails = false;
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.devices[people[1]].view, "not yet kept");
+}

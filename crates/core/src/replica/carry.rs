@@ -2,13 +2,17 @@
 //!
 //! Every segment that is published is whole: what it builds on is in its author's repo, as far as this replica has verified
 //! that, or signed by its author in `carried`. So whoever reads the repos never waits for a piece, whatever becomes of its
-//! author. Of an author who is not live any more all goes along that their repo does not show. With the next flush after the author's repo shows it, it is left out again.
+//! author. Of an author who is not live any more all goes along that their repo does not show, after a while even where nobody
+//! writes; of one who is removed, at once. With the next flush after the author's repo shows it, it is left out again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use sheaf_repo::did::Did;
 
-use super::{Replica, evidence::VettedSegment, provisional::Unproved};
+use super::{Replica, Role, evidence::VettedSegment, provisional::Unproved};
 use crate::{
     client_id::{ClientId, ReplicaId},
     record::MAX_SEGMENT_RECORD,
@@ -16,19 +20,70 @@ use crate::{
         MAX_CARRIED_BYTES, SegmentPlan,
         carried::{CarriedUpdates, MAX_AUTHORS, MAX_UPDATES, encode_carried},
     },
+    time::Timestamp,
 };
 
 /// What a segment's record takes beside its bytes.
 const RECORD_FRAME: usize = 1_024;
 
+/// Of whoever has vanished everything is carried once nobody has done so for this long …
+const VANISHED: Duration = Duration::from_secs(120);
+/// … and up to so much longer, so that not everyone does so at once.
+const SPREAD_SECS: u64 = 120;
+
+/// What has to be brought along though nobody writes.
+#[derive(Debug, Default)]
+pub(super) struct ToCarry {
+    /// When it was first seen that there is something.
+    since: Option<Timestamp>,
+    /// Whether it is an editor who was removed: they will not publish it.
+    at_once: bool,
+    /// What our own last segment brought along, by number.
+    sent: BTreeSet<u64>,
+}
+
 impl Replica {
+    /// Looks whether somebody's words are on screens and in no repo, and they are not here to publish them.
+    pub(super) fn look_for_what_to_carry(&mut self, now: Timestamp) {
+        let former =
+            |did: &Did| self.charter.current().is_some_and(|r| r.former.iter().any(|f| f.did == *did));
+        let mut lonely = false;
+        let mut at_once = false;
+        if !self.provisional.is_empty() {
+            let carried: BTreeSet<u64> =
+                self.evidence.segments().flat_map(|(_, segment)| self.unproved_in(segment)).collect();
+            for (did, _, _, said) in self.provisional.iter() {
+                let is_former = former(did);
+                if carried.contains(&said.number)
+                    || self.to_carry.sent.contains(&said.number)
+                    || !is_former && self.is_live(did)
+                {
+                    continue;
+                }
+                lonely = true;
+                at_once |= is_former && self.role() == Role::Owner;
+            }
+        }
+        let since = lonely.then(|| self.to_carry.since.unwrap_or(now));
+        (self.to_carry.since, self.to_carry.at_once) = (since, at_once);
+    }
+
+    /// When our segment is to be written for that alone.
+    pub(super) fn carrying_due(&self) -> Option<Timestamp> {
+        let since = self.to_carry.since?;
+        let spread = Duration::from_secs(self.config.seed % SPREAD_SECS);
+        Some(if self.to_carry.at_once { since } else { since.saturating_add(VANISHED + spread) })
+    }
+
     /// What the record of this plan brings along, if anything.
     pub(super) fn carried_along(
-        &self,
+        &mut self,
         account: &Did,
         replica: &ReplicaId,
         plan: &SegmentPlan,
     ) -> Option<Vec<u8>> {
+        self.to_carry.since = None;
+        self.to_carry.sent.clear();
         if self.provisional.is_empty() {
             return None;
         }
@@ -57,6 +112,7 @@ impl Replica {
         let room =
             MAX_SEGMENT_RECORD.saturating_sub(plan.entries.len() + RECORD_FRAME).min(MAX_CARRIED_BYTES);
         let mut authors: Vec<CarriedUpdates> = Vec::new();
+        let mut sent = BTreeSet::new();
         let (mut last, mut updates, mut bytes) = (None, 0, 0);
         for (_, (did, replica, _, said)) in all.into_iter().enumerate().filter(|(n, _)| chosen[*n]) {
             if in_sealed.contains(&said.number) {
@@ -83,7 +139,9 @@ impl Replica {
             }
             let author = authors.last_mut().expect("one was just put there, or is the same");
             author.updates.push(said.signed.clone());
+            sent.insert(said.number);
         }
+        self.to_carry.sent = sent;
         (!authors.is_empty()).then(|| encode_carried(&authors))
     }
 

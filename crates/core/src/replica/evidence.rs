@@ -289,11 +289,22 @@ impl Evidence {
             .flat_map(|((did, ..), versions)| versions.values().map(move |segment| (did, segment)))
     }
 
-    /// What the removal of an editor accepts of them: all that this device has verified.
-    pub(super) fn former(&self, did: &Did) -> FormerEditor {
+    /// What the removal of an editor accepts of them: all that this device has verified, and what of `said`, updates by replica in
+    /// the order of their clocks, goes on from there.
+    pub(super) fn former<'a>(
+        &self,
+        did: &Did,
+        said: impl Iterator<Item = (&'a ReplicaId, &'a VettedUpdate)>,
+    ) -> FormerEditor {
         let mut extents: BTreeMap<ReplicaId, Extent> = BTreeMap::new();
         for (_, segment) in self.segments().filter(|(author, _)| *author == did) {
             extents.entry(segment.replica.clone()).or_default().unite(&Extent::of(&segment.updates));
+        }
+        for (replica, update) in said {
+            let extent = extents.entry(replica.clone()).or_default();
+            if update.provides().values().all(|range| range.start <= extent.clock()) {
+                extent.unite(&Extent::of([update]));
+            }
         }
         let replicas = extents.into_iter().map(|(replica, extent)| FormerReplica {
             replica,

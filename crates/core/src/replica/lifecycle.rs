@@ -9,6 +9,7 @@ use sheaf_repo::{
 
 use super::{
     Effect, Mark, Presence, Replica, ReplicaConfig, StoreOp,
+    carry::ToCarry,
     evidence::{Evidence, Limits},
     live::Live,
     marks::Marks,
@@ -99,6 +100,7 @@ impl Replica {
             neighbours: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             provisional: Provisional::default(),
+            to_carry: ToCarry::default(),
             live: Live::new(&config, now),
             people: PresenceTable::default(),
             own: OwnAwareness::new(now),
@@ -408,6 +410,7 @@ impl Replica {
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.retry_store(now);
         self.live_tick(now);
+        self.look_for_what_to_carry(now);
         let due: Vec<Did> = self
             .views
             .iter()

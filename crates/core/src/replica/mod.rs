@@ -61,6 +61,7 @@ pub use self::{
     status::{CaretAt, EditorStatus, Person, Presence, Role, Stalled, Status},
 };
 use self::{
+    carry::ToCarry,
     evidence::{Evidence, Limits},
     fold::FoldPlan,
     live::Live,
@@ -140,6 +141,7 @@ pub struct Replica {
     quarantined: BTreeMap<Did, BTreeMap<String, String>>,
     /// What others have only said live.
     provisional: Provisional,
+    to_carry: ToCarry,
     live: Live,
     people: PresenceTable,
     own: OwnAwareness,

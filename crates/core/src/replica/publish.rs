@@ -98,7 +98,10 @@ impl Replica {
             // It is on everyone's disk already.
             window = window.max(RELAXED);
         }
-        let at = self.outbox.flush_at(window)?;
+        let at = match self.carrying_due() {
+            Some(due) => self.outbox.flush_at(window).map_or(due, |at| at.min(due)),
+            None => self.outbox.flush_at(window)?,
+        };
         Some(self.budget.allowed_at(PUT_POINTS, Priority::Segment).map_or(at, |allowed| at.max(allowed)))
     }
 
@@ -130,7 +133,9 @@ impl Replica {
             Some(at) if at <= now => {}
             _ => return false,
         }
-        let Some((replica, plan)) = self.outbox.next_segment() else { return false };
+        let Some((replica, plan)) = self.outbox.next_segment().or_else(|| self.outbox.same_segment()) else {
+            return false;
+        };
         let carried = self.carried_along(account, &replica, &plan);
         let record = self.segment_record(&replica, &plan, carried.clone());
         let rkey = record.key().to_string();
@@ -360,7 +365,8 @@ impl Replica {
         }
     }
 
-    /// Stops accepting anything of this editor beyond what this replica has verified by now.
+    /// Stops accepting anything of this editor beyond what is on this device's screen by now. What of that they have only said
+    /// live is carried from here: they may not publish it any more.
     pub(super) fn remove_editor(&mut self, now: Timestamp, did: Did) {
         if self.role() != Role::Owner
             || !self.editors().contains(&did)
@@ -368,8 +374,12 @@ impl Replica {
         {
             return;
         }
-        self.intend(Intent::RemoveEditor(self.evidence.former(&did)));
+        let theirs = self.provisional.iter().filter(|(author, ..)| **author == did);
+        let said = theirs.map(|(_, replica, _, said)| (replica, &said.vetted));
+        let former = self.evidence.former(&did, said);
+        self.intend(Intent::RemoveEditor(former));
         self.document_changed(now);
+        self.look_for_what_to_carry(now);
     }
 
     pub(super) fn stalled(&self) -> Option<Stalled> {

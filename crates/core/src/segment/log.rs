@@ -238,6 +238,18 @@ impl SegmentLog {
         })
     }
 
+    /// The active segment as it was last published, with no edit more.
+    pub fn plan_again(&self) -> SegmentPlan {
+        SegmentPlan {
+            seq: self.seq,
+            sealed: false,
+            entries: encode_entries(&self.published),
+            covers: 0,
+            upto: self.first_pending,
+            content: self.published.clone(),
+        }
+    }
+
     /// The plan's record is in the repo: says what to store and delete now. A plan that a later one has overtaken changes
     /// nothing.
     pub fn was_published(&mut self, plan: &SegmentPlan) -> Vec<LogOp> {

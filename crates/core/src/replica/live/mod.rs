@@ -260,8 +260,11 @@ impl Replica {
         self.people.iter().all(|(did, _)| self.is_live(did))
     }
 
-    /// Whether somebody is linked, or was heard of lately by those who are.
+    /// Whether an editor is linked, or was heard of lately by those who are.
     pub(super) fn is_live(&self, did: &Did) -> bool {
+        if !self.editors().contains(did) {
+            return false;
+        }
         let heard = self.live.heard.iter().filter(|((heard, _), _)| heard == did);
         let lately = |at: Timestamp| self.latest.saturating_since(at) <= HEARD_LATELY;
         self.live.links.editors().any(|linked| linked == did)
