@@ -7,7 +7,7 @@ use crate::step::Program;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which: door, car, mst, frame, jetstream, records, identity, archive or names.
+    /// Which: door, car, mst, frame, jetstream, records, identity, live, archive or names.
     target: String,
     /// How long to look.
     #[arg(long, default_value_t = 60)]

@@ -56,7 +56,7 @@ fn engine() -> Result<()> {
 fn module(package: &str, out: &Path, what: &str) -> Result<()> {
     let name = package.replace('-', "_");
     {
-        let _step = Step::begin(&format!("compiling {what} to WebAssembly"));
+        let _step = Step::begin(format!("compiling {what} to WebAssembly"));
         let package = ["build", "--quiet", "--package", package];
         Program::cargo().args(package).args(["--profile", "wasm", "--target", WASM_TARGET]).show()?;
     }
@@ -71,7 +71,7 @@ fn module(package: &str, out: &Path, what: &str) -> Result<()> {
         return Ok(());
     }
 
-    let _step = Step::begin(&format!("making the face of {what} for JavaScript, and it smaller"));
+    let _step = Step::begin(format!("making the face of {what} for JavaScript, and it smaller"));
     fs::create_dir_all(out)?;
     Bindgen::new()
         .input_path(&compiled)

@@ -24,6 +24,7 @@ mod frame;
 mod history;
 mod identity;
 mod jetstream;
+mod live;
 pub mod memory;
 mod mst;
 pub mod mutate;
@@ -49,7 +50,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "door", read: door::read, seeds: door::seeds },
     Target { name: "car", read: car::read, seeds: car::seeds },
     Target { name: "mst", read: mst::read, seeds: mst::seeds },
@@ -58,6 +59,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "records", read: records::read, seeds: records::seeds },
     Target { name: "identity", read: identity::read, seeds: identity::seeds },
     Target { name: "names", read: names::read, seeds: names::seeds },
+    Target { name: "live", read: live::read, seeds: live::seeds },
     Target { name: "archive", read: archive::read, seeds: archive::seeds },
 ];
 

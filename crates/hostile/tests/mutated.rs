@@ -104,3 +104,8 @@ fn names_are_refused_or_read_as_written() {
 fn archives_are_refused_or_prove_only_what_was_signed() {
     mutated("archive");
 }
+
+#[test]
+fn live_frames_are_refused_or_say_only_what_was_signed() {
+    mutated("live");
+}

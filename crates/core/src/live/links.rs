@@ -296,7 +296,7 @@ impl Links {
     }
 
     /// What is to be told of one's own links, if it has changed.
-    pub(crate) fn to_tell(&mut self) -> Option<Vec<EndpointId>> {
+    pub(crate) fn news(&mut self) -> Option<Vec<EndpointId>> {
         let now: BTreeSet<EndpointId> = self.open().map(|(_, link)| link.endpoint).take(MAX_TOLD).collect();
         (now != self.told).then(|| {
             self.told = now.clone();
@@ -305,7 +305,7 @@ impl Links {
     }
 
     /// Whom to dial now.
-    pub(crate) fn to_dial(&mut self, now: Timestamp) -> Vec<(EndpointId, Option<String>)> {
+    pub(crate) fn next_dials(&mut self, now: Timestamp) -> Vec<(EndpointId, Option<String>)> {
         let wanted = self.wanted(now);
         let mut dials = Vec::new();
         for endpoint in wanted {
@@ -490,12 +490,12 @@ mod tests {
         let mut dials = 0;
         for _ in 0..3_600 {
             now = now.saturating_add(Duration::from_secs(1));
-            for (endpoint, _) in links.to_dial(now) {
+            for (endpoint, _) in links.next_dials(now) {
                 dials += 1;
                 links.not_reached(now, endpoint);
             }
         }
         assert!((50..80).contains(&dials), "{dials}");
-        assert!(links.to_dial(now.saturating_add(Duration::from_secs(100))).is_empty(), "it has expired");
+        assert!(links.next_dials(now.saturating_add(Duration::from_secs(100))).is_empty(), "it has expired");
     }
 }

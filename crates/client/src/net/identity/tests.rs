@@ -69,7 +69,7 @@ impl World {
 
     fn config(&self) -> NetworkConfig {
         let (plc, handle_resolver) = (self.url(), Some(self.url()));
-        NetworkConfig { plc, handle_resolver, doh: None, jetstream: vec![], client_id: None }
+        NetworkConfig { plc, handle_resolver, doh: None, jetstream: vec![], relays: vec![], client_id: None }
     }
 
     fn says(&self, path: &str, page: impl ToString) {

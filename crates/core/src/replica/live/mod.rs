@@ -190,7 +190,7 @@ impl Replica {
         if !self.online {
             return;
         }
-        for (peer, relay) in self.live.links.to_dial(now) {
+        for (peer, relay) in self.live.links.next_dials(now) {
             self.effects.push(Effect::Live(LiveEffect::Dial { peer, relay }));
         }
     }
@@ -232,7 +232,7 @@ impl Replica {
     }
 
     fn links_changed(&mut self) {
-        if let Some(links) = self.live.links.to_tell() {
+        if let Some(links) = self.live.links.news() {
             self.tell_all(&Frame::Links(links));
         }
         self.refresh();
