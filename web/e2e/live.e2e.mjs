@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { makeWorld, settled } from "./world.mjs";
+import { makeWorld, settled, until } from "./world.mjs";
 
 const WRITES = /\/xrpc\/com\.atproto\.repo\.(putRecord|applyWrites)/;
 
@@ -48,6 +48,28 @@ describe("live", () => {
     await serversBack();
     await settled(alice, bob, carol);
     await carol.context.close();
+  });
+
+  test("whoever follows somebody has what they write in sight, until they go their own way", async () => {
+    await alice.typeAtEnd("\nline".repeat(80));
+    await settled(alice, bob);
+    await bob.text.focus();
+    await bob.page.keyboard.press("Control+Home");
+    const follow = bob.button("Follow alice.test");
+    await follow.click();
+    await alice.typeAtEnd(" down here");
+    await bob.page.locator(".cm-line", { hasText: "down here" }).waitFor();
+    const inSight = () =>
+      bob.text.evaluate((content) => {
+        const line = [...content.querySelectorAll(".cm-line")].find((line) => line.textContent.includes("down here"));
+        const { bottom } = content.closest(".cm-scroller").getBoundingClientRect();
+        return line !== undefined && line.getBoundingClientRect().bottom <= bottom;
+      });
+    await until(inSight, (is) => is, "the line that Alice writes in to be in sight");
+    assert.equal(await follow.getAttribute("aria-pressed"), "true");
+    await bob.text.focus();
+    await bob.page.keyboard.press("ArrowUp");
+    await until(() => follow.getAttribute("aria-pressed"), (pressed) => pressed === "false", "following to end");
   });
 
   test("whoever reloads in the middle of it is back at once", async () => {

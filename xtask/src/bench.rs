@@ -19,11 +19,13 @@ const KEYS: [&str; 7] = [
 ];
 /// The one that is about the app, which takes npm and WebAssembly to build.
 const OF_THE_APP: &str = "first_load";
+/// The way to another's screen while others type too, which `web/e2e/crowd.mjs` measures in two browsers.
+const LIVE: &str = "live";
 /// More of them: how it feels at a keyboard, which `web/e2e/feel.mjs` measures in a browser.
 const FEEL: [&str; 3] = ["keypress_to_paint", "warm_open", "tabs"];
 
 fn keys() -> impl Iterator<Item = &'static str> {
-    KEYS.into_iter().chain(FEEL)
+    KEYS.into_iter().chain(FEEL).chain([LIVE])
 }
 
 #[derive(Args)]
@@ -68,6 +70,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if let Some(Value::Object(measured)) = measured {
             figures.extend(measured);
         }
+    }
+    if only.is_none_or(|key| key == LIVE)
+        && let Some(measured) = in_browsers(LIVE, |script| script("crowd.mjs").args([&program]))?
+    {
+        figures.insert(LIVE.into(), measured);
     }
     let figures = Value::Object(figures);
     println!("{figures}");

@@ -27,11 +27,12 @@ struct Scene {
     editor: Person,
 }
 
+/// Somebody who can be signed in.
 #[derive(Deserialize)]
-struct Person {
-    handle: String,
-    password: String,
-    did: String,
+pub(crate) struct Person {
+    pub(crate) handle: String,
+    pub(crate) password: String,
+    pub(crate) did: String,
 }
 
 pub(crate) async fn run() -> Result<()> {
@@ -77,7 +78,7 @@ async fn signed_in(config: &NetworkConfig, person: &Person) -> Result<Client> {
 }
 
 /// Standard input, read by a thread of its own: it blocks.
-fn lines() -> mpsc::UnboundedReceiver<String> {
+pub(crate) fn lines() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

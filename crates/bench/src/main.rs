@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line speaks
 
 mod companion;
+mod crowd;
 mod first_load;
 mod keystroke;
 mod people;
@@ -33,9 +34,12 @@ const KEYS: [&str; 7] = [
 ];
 
 fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("--companion") {
+    let company = std::env::args().nth(1);
+    if let Some(company @ ("--companion" | "--crowd")) = company.as_deref() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        return tokio::task::LocalSet::new().block_on(&runtime, companion::run());
+        return tokio::task::LocalSet::new().block_on(&runtime, async {
+            if company == "--crowd" { crowd::run().await } else { companion::run().await }
+        });
     }
     let (app, only) = arguments()?;
     let traffic = traffic::install();

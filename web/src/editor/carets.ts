@@ -35,6 +35,11 @@ function mapped(caret: Caret, changes: ChangeDesc): Caret {
   return { ...caret, anchor: changes.mapPos(caret.anchor, -1), head: changes.mapPos(caret.head, -1) };
 }
 
+/** Where somebody's caret is in the text; nothing where it is not known. */
+export function caretOf(state: EditorState, did: string): number | undefined {
+  return state.field(caretsField).find((caret) => caret.did === did)?.head;
+}
+
 /** Where others are, as the engine tells it, for a transaction that makes these changes; nothing where that is known already. */
 export function peopleMoved(state: EditorState, people: Person[], changes?: ChangeDesc): StateEffect<unknown> | undefined {
   const known = state.field(caretsField).map((caret) => (changes ? mapped(caret, changes) : caret));

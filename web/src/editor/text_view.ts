@@ -3,7 +3,7 @@ import { Compartment, EditorState, Prec, type ChangeDesc, type Extension } from 
 import { EditorView, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view";
 import type { OpenDocument } from "../open_document.svelte";
 import { engineState } from "../stopped.svelte";
-import { carets, peopleMoved } from "./carets";
+import { caretOf, carets, peopleMoved } from "./carets";
 import type { Crossing } from "./crossing";
 import { OncePerFrame } from "./frames";
 import { markdown } from "./markdown";
@@ -15,6 +15,7 @@ export class TextView {
   private readonly view: EditorView;
   private readonly text: Crossing;
   private readonly writing = new Compartment();
+  private following: { did: string; stopped: () => void; at: number | undefined } | undefined;
   private readonly frame = new OncePerFrame(() => engineState.guard(() => this.refresh()));
 
   constructor(
@@ -61,6 +62,30 @@ export class TextView {
       }),
     });
     text.connect(this.view);
+    // Whoever moves about themselves has stopped following.
+    for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+      this.view.dom.addEventListener(kind, () => this.stopFollowing(), { passive: true });
+    }
+  }
+
+  /** Keeps somebody's caret in sight, or nobody's. `stopped` is called when the person goes their own way. */
+  follow(did: string | undefined, stopped: () => void): void {
+    this.following = did === undefined ? undefined : { did, stopped, at: undefined };
+    this.frame.ask();
+  }
+
+  private stopFollowing(): void {
+    const { following } = this;
+    this.following = undefined;
+    following?.stopped();
+  }
+
+  private keepInSight(): void {
+    const { following, view } = this;
+    const at = following && caretOf(view.state, following.did);
+    if (!following || at === undefined || at === following.at) return;
+    following.at = at;
+    view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 80 }) });
   }
 
   /** There may be changes by others, or people elsewhere. Shown in the next frame. */
@@ -102,6 +127,7 @@ export class TextView {
     // Asking for a height makes CodeMirror measure now, in the frame that this is drawn in: only so does it keep the lines in
     // sight where they are, whatever comes next.
     if (shown) view.lineBlockAtHeight(0);
+    this.keepInSight();
     if (this.mayWrite && view.hasFocus) text.select();
   }
 

@@ -18,5 +18,8 @@ export function goLive(sheaf: Sheaf): void {
     );
     sheaf.connectLive(transport);
   };
-  load().catch((cause: unknown) => console.warn("The live channel could not be loaded.", cause));
+  load().catch((cause: unknown) => {
+    // eslint-disable-next-line no-console -- nobody misses it but whoever looks for why it is not there
+    console.warn("The live channel could not be loaded.", cause);
+  });
 }
