@@ -2,17 +2,20 @@
 //
 //     node e2e/crowd.mjs CROWD      CROWD: the `sheaf-bench` program
 //
-// Prints [{ people, p50_ms, p95_ms, without: { p50_ms, p95_ms }, cpu_percent, memory_mb, samples }] on standard output.
+// Prints [{ people, p50_ms, p95_ms, cpu_percent, memory_mb, samples, without: { p50_ms, p95_ms }, y_websocket: { p50_ms, p95_ms } }] on
+// standard output. What stands beside it is measured without a browser: see `crates/bench/y_websocket`.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { createInterface } from "node:readline";
 import { makeWorld, until } from "./world.mjs";
 
 const KEYSTROKES = 100;
 const BETWEEN_MS = 120;
 const PATIENCE_MS = 120_000;
+const BESIDE = path.resolve(import.meta.dirname, "../../crates/bench/y_websocket/measure.mjs");
 
 const [program] = process.argv.slice(2);
 const world = await makeWorld();
@@ -25,7 +28,9 @@ try {
     const crowd = everyone.slice(0, people - 2);
     const live = await measure(config, crowd);
     const { p50_ms, p95_ms } = await measure({ ...config, relays: [] }, crowd);
-    figures.push({ people, ...live, without: { p50_ms, p95_ms } });
+    const beside = JSON.parse(execFileSync(process.execPath, [BESIDE, String(people)], { encoding: "utf8" }));
+    const y_websocket = { p50_ms: beside.p50_ms, p95_ms: beside.p95_ms };
+    figures.push({ people, ...live, without: { p50_ms, p95_ms }, y_websocket });
   }
   console.log(JSON.stringify(figures));
 } finally {

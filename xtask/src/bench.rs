@@ -3,8 +3,9 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::{Map, Value};
+use sheaf_devnet::setup::install_packages;
 
-use crate::step::{Program, Step};
+use crate::step::{Program, Step, Steps};
 use crate::{root, tools, web};
 
 /// The keys of the object; `sheaf-bench` measures them.
@@ -70,6 +71,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if let Some(Value::Object(measured)) = measured {
             figures.extend(measured);
         }
+    }
+    if only.is_none_or(|key| key == LIVE) {
+        let steps = Steps::default();
+        let beside = root().join("crates/bench/y_websocket");
+        install_packages(&beside, "installing y-websocket from npm", &steps.progress())?;
     }
     if only.is_none_or(|key| key == LIVE)
         && let Some(measured) = in_browsers(LIVE, |script| script("crowd.mjs").args([&program]))?

@@ -422,3 +422,34 @@ fn nothing_is_said_before_it_is_durable() {
     world.run(Duration::from_secs(5));
     assert_eq!(world.devices[people[1]].view, "not yet kept");
 }
+
+#[test]
+fn an_editor_who_names_anothers_endpoint_gains_nothing() {
+    let (mut world, people) = live_people(16, 3);
+    let (alice, bob, carol) = (people[0], people[1], people[2]);
+    // Carol's repo says that she is to be reached where Bob is, with a key of her own.
+    world.live_down(carol);
+    let (carol_did, document) = (world.did(2), world.uri(0));
+    world.claims_endpoint(&carol_did, endpoint(bob), &[77; 32]);
+    world.live_cut(bob);
+    world.run(WHILE);
+    world.type_at(bob, 0, 0, "Bob's. ");
+    world.run(AT_ONCE);
+    assert_eq!(world.devices[alice].view, "Bob's. ", "he is still taken for who he is");
+    assert_eq!(world.status(alice).live.linked, 1);
+    // Whoever says they are Carol has to be there, and it is Bob who is.
+    let proof = world.session_proof(2);
+    let link = world.play_peer(alice, EndpointId([220; 32]));
+    let hello = Frame::Hello { document: document.clone(), did: Some(carol_did.clone()), proof: Some(proof) };
+    world.play(alice, link, &hello);
+    assert!(!world.is_held(alice, link));
+    // With the key that her repo names she speaks for herself, whoever passes it on, and for nobody else.
+    let hers = SessionKey::new(&[77; 32], document.clone(), carol_did, "r3".parse().unwrap()).unwrap();
+    let as_bob = SessionKey::new(&[77; 32], document, world.did(1), "r2".parse().unwrap()).unwrap();
+    assert_ne!(hers.author(), as_bob.author());
+    let link = world.play_peer(alice, EndpointId([221; 32]));
+    let forged = world.word_by(&as_bob, "FORGED");
+    world.play(alice, link, &forged);
+    assert!(!world.is_held(alice, link));
+    assert_eq!(world.devices[alice].view, "Bob's. ");
+}

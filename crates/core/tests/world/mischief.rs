@@ -4,8 +4,8 @@ use sheaf_core::{
     client_id::{ClientId, ReplicaId},
     document::Document,
     door,
-    live::{Frame, SessionKey},
-    record::{Carried, Content, SegmentRecord, SnapshotRecord},
+    live::{EndpointId, Frame, SessionKey},
+    record::{AwarenessRecord, Carried, Content, SegmentRecord, SnapshotRecord},
     replica::{Doorbell, Event},
     segment::{
         self,
@@ -189,6 +189,18 @@ impl World {
         self.with_segment(carrier, |record, _| {
             record.carried = Some(encode_carried(&[CarriedUpdates { proof, updates: vec![signed] }]));
         });
+    }
+
+    /// An account's presence names this endpoint, with a session key of this secret.
+    pub(crate) fn claims_endpoint(&mut self, did: &Did, endpoint: EndpointId, secret: &[u8; 32]) {
+        let path = self.uri(0).awareness_path();
+        let (_, bytes) = self.accounts[did].repo.get(&path).expect("they were here");
+        let mut record = AwarenessRecord::parse(bytes).unwrap();
+        let live = record.live.as_mut().expect("they were live");
+        live.endpoint = endpoint;
+        live.key = SigningKey::k256(secret).unwrap().verifying_key();
+        record.expires_at = self.now.saturating_add(std::time::Duration::from_secs(200));
+        self.commit(did, &path, Some(json::to_cbor(&record.to_json()).unwrap()));
     }
 
     /// How many updates an account's segments carry.
