@@ -4,11 +4,9 @@
 //! endpoints, at distances that double, and passes on what is new to those who are not linked with its author: it reaches
 //! everyone in as many steps as the number of people has binary digits.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
+use litemap::LiteMap;
 use sheaf_repo::did::Did;
 
 use super::{EndpointId, Frame, LinkId, allowance::Allowance, frame::MAX_TOLD};
@@ -64,9 +62,9 @@ pub(crate) struct Link {
     pub(crate) peer: Peer,
     since: Timestamp,
     /// With whom they say that they are linked.
-    told: BTreeSet<EndpointId>,
+    told: Vec<EndpointId>,
     /// Whose sessions they have been shown, by proof.
-    pub(crate) shown: BTreeSet<Did>,
+    pub(crate) shown: Vec<Did>,
     /// What they said before it was known who they are.
     pub(crate) early: Vec<Frame>,
     allowance: Allowance,
@@ -87,11 +85,11 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     me: Option<EndpointId>,
-    known: BTreeMap<EndpointId, Known>,
-    links: BTreeMap<LinkId, Link>,
-    shunned: BTreeMap<EndpointId, Timestamp>,
+    known: LiteMap<EndpointId, Known>,
+    links: LiteMap<LinkId, Link>,
+    shunned: LiteMap<EndpointId, Timestamp>,
     /// What the others were last told.
-    told: BTreeSet<EndpointId>,
+    told: Vec<EndpointId>,
 }
 
 impl Links {
@@ -100,7 +98,7 @@ impl Links {
         if self.me != me {
             self.links.clear();
             self.told.clear();
-            for known in self.known.values_mut() {
+            for known in self.known.iter_mut().map(|(_, known)| known) {
                 (known.dialling, known.attempts, known.retry_at) = (false, 0, Timestamp::EPOCH);
             }
         }
@@ -165,8 +163,8 @@ impl Links {
             dialled,
             peer: Peer::Unknown(None),
             since: now,
-            told: BTreeSet::new(),
-            shown: BTreeSet::new(),
+            told: Vec::new(),
+            shown: Vec::new(),
             early: Vec::new(),
             allowance: Allowance::new(now),
         };
@@ -209,7 +207,7 @@ impl Links {
 
     /// The network is back: whoever could not be reached is tried again.
     pub(crate) fn retry_now(&mut self) {
-        for known in self.known.values_mut() {
+        for known in self.known.iter_mut().map(|(_, known)| known) {
             (known.attempts, known.retry_at) = (0, Timestamp::EPOCH);
         }
     }
@@ -218,7 +216,8 @@ impl Links {
     pub(crate) fn shun(&mut self, now: Timestamp, endpoint: EndpointId) {
         let until = now.saturating_add(SHUNNED);
         if self.shunned.len() >= MAX_SHUNNED {
-            self.shunned.pop_first();
+            let first = self.shunned.first().map(|(endpoint, _)| *endpoint);
+            first.map(|endpoint| self.shunned.remove(&endpoint));
         }
         self.shunned.insert(endpoint, until);
         if let Some(known) = self.known.get_mut(&endpoint) {
@@ -291,16 +290,17 @@ impl Links {
     /// They tell with whom they are linked.
     pub(crate) fn told(&mut self, id: LinkId, endpoints: Vec<EndpointId>) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.told = endpoints.into_iter().collect();
+            link.told = endpoints;
         }
     }
 
     /// What is to be told of one's own links, if it has changed.
     pub(crate) fn news(&mut self) -> Option<Vec<EndpointId>> {
-        let now: BTreeSet<EndpointId> = self.open().map(|(_, link)| link.endpoint).take(MAX_TOLD).collect();
+        let mut now = Vec::new();
+        self.open().take(MAX_TOLD).for_each(|(_, link)| add(&mut now, link.endpoint));
         (now != self.told).then(|| {
-            self.told = now.clone();
-            now.into_iter().collect()
+            self.told.clone_from(&now);
+            now
         })
     }
 
@@ -335,10 +335,7 @@ impl Links {
 
     fn beyond_ring(&self, now: Timestamp) -> impl Iterator<Item = (LinkId, &Link)> {
         let full = self.editors().count() > FULL_MESH;
-        let ring: BTreeSet<EndpointId> = match self.me.filter(|_| full) {
-            Some(me) => neighbours(me, &self.there(now)).into_iter().collect(),
-            None => BTreeSet::new(),
-        };
+        let ring = self.me.filter(|_| full).map_or_else(Vec::new, |me| neighbours(me, &self.there(now)));
         let editors = self.open().filter(move |(_, link)| full && matches!(link.peer, Peer::Editor(_)));
         editors.filter(move |(_, link)| !ring.contains(&link.endpoint))
     }
@@ -365,13 +362,13 @@ impl Links {
 
     /// Times of the clock as it was before mean nothing now.
     pub(crate) fn clock_was_set_back(&mut self, now: Timestamp) {
-        for known in self.known.values_mut() {
+        for known in self.known.iter_mut().map(|(_, known)| known) {
             known.retry_at = known.retry_at.min(now);
         }
-        for link in self.links.values_mut() {
+        for link in self.links.iter_mut().map(|(_, link)| link) {
             link.since = link.since.min(now);
         }
-        for until in self.shunned.values_mut() {
+        for until in self.shunned.iter_mut().map(|(_, until)| until) {
             *until = (*until).min(now.saturating_add(SHUNNED));
         }
     }
@@ -387,9 +384,9 @@ impl Links {
     /// Endpoints to be linked with that are not.
     fn wanted(&self, now: Timestamp) -> Vec<EndpointId> {
         let Some(me) = self.me else { return Vec::new() };
-        let linked: BTreeSet<EndpointId> = self.links.values().map(|link| link.endpoint).collect();
+        let linked = |endpoint: &EndpointId| self.links.values().any(|link| link.endpoint == *endpoint);
         let free = |endpoint: &EndpointId| {
-            !linked.contains(endpoint) && self.shunned.get(endpoint).is_none_or(|until| *until <= now)
+            !linked(endpoint) && self.shunned.get(endpoint).is_none_or(|until| *until <= now)
         };
         neighbours(me, &self.there(now)).into_iter().filter(free).collect()
     }
@@ -401,13 +398,20 @@ fn neighbours(me: EndpointId, others: &[EndpointId]) -> Vec<EndpointId> {
         return others.to_vec();
     }
     let (n, place) = (others.len(), others.partition_point(|other| *other < me));
-    let mut chosen = BTreeSet::new();
+    let mut chosen = Vec::new();
     // Distances 1, 2, 4, … to both sides, of a ring in which this endpoint stands between `place - 1` and `place`.
     for distance in std::iter::successors(Some(1), |d| Some(d * 2)).take_while(|d| *d <= n / 2 + 1) {
-        chosen.insert(others[(place + distance - 1) % n]);
-        chosen.insert(others[(place + n - distance % n) % n]);
+        add(&mut chosen, others[(place + distance - 1) % n]);
+        add(&mut chosen, others[(place + n - distance % n) % n]);
     }
-    chosen.into_iter().collect()
+    chosen
+}
+
+/// Puts an endpoint where it belongs in a list of them, once.
+fn add(list: &mut Vec<EndpointId>, endpoint: EndpointId) {
+    if let Err(at) = list.binary_search(&endpoint) {
+        list.insert(at, endpoint);
+    }
 }
 
 fn wait(attempts: u32) -> Duration {
@@ -416,6 +420,8 @@ fn wait(attempts: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     fn endpoint(n: u16) -> EndpointId {

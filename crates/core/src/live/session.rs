@@ -1,7 +1,8 @@
 //! Who signs with which key at which endpoint, and the proof that their own repo says so.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
+use litemap::LiteMap;
 use sheaf_repo::{
     blocks::Blocks,
     car::{self, CarLimits},
@@ -150,7 +151,7 @@ const RENEWED_BY: Duration = Duration::from_secs(6 * 3_600);
 
 /// The sessions that are known, by account: the one learned of last at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(BTreeMap<Did, Vec<Session>>);
+pub(crate) struct Sessions(LiteMap<Did, Vec<Session>>);
 
 impl Sessions {
     /// Takes a verified session in. Whether it is one that was not known, or says something new of one that was.

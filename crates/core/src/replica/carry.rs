@@ -5,10 +5,7 @@
 //! author. Of an author who is not live any more all goes along that their repo does not show, after a while even where nobody
 //! writes; of one who is removed, at once. With the next flush after the author's repo shows it, it is left out again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use sheaf_repo::did::Did;
 
@@ -39,7 +36,7 @@ pub(super) struct ToCarry {
     /// Whether it is an editor who was removed: they will not publish it.
     at_once: bool,
     /// What our own last segment brought along, by number.
-    sent: BTreeSet<u64>,
+    sent: Vec<u64>,
 }
 
 impl Replica {
@@ -50,7 +47,7 @@ impl Replica {
         let mut lonely = false;
         let mut at_once = false;
         if !self.provisional.is_empty() {
-            let carried: BTreeSet<u64> =
+            let carried: Vec<u64> =
                 self.evidence.segments().flat_map(|(_, segment)| self.unproved_in(segment)).collect();
             for (did, _, _, said) in self.provisional.iter() {
                 let is_former = former(did);
@@ -112,7 +109,7 @@ impl Replica {
         let room =
             MAX_SEGMENT_RECORD.saturating_sub(plan.entries.len() + RECORD_FRAME).min(MAX_CARRIED_BYTES);
         let mut authors: Vec<CarriedUpdates> = Vec::new();
-        let mut sent = BTreeSet::new();
+        let mut sent = Vec::new();
         let (mut last, mut updates, mut bytes) = (None, 0, 0);
         for (_, (did, replica, _, said)) in all.into_iter().enumerate().filter(|(n, _)| chosen[*n]) {
             if in_sealed.contains(&said.number) {
@@ -139,14 +136,14 @@ impl Replica {
             }
             let author = authors.last_mut().expect("one was just put there, or is the same");
             author.updates.push(said.signed.clone());
-            sent.insert(said.number);
+            sent.push(said.number);
         }
         self.to_carry.sent = sent;
         (!authors.is_empty()).then(|| encode_carried(&authors))
     }
 
     /// What of it this account's sealed segments bring along, by number: they stay as they are.
-    fn carried_in_sealed(&self, account: &Did) -> BTreeSet<u64> {
+    fn carried_in_sealed(&self, account: &Did) -> Vec<u64> {
         let sealed = self.evidence.segments_of(account).filter(|(.., segment)| segment.sealed);
         sealed.flat_map(|(.., segment)| self.unproved_in(segment)).collect()
     }

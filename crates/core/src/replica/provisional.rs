@@ -4,8 +4,7 @@
 //! on the order it came in: where an author signed two things under the same clocks, the one whose bytes come first counts, and
 //! as soon as their repo says anything about those clocks, nothing else does.
 
-use std::collections::BTreeMap;
-
+use litemap::LiteMap;
 use sheaf_repo::{did::Did, key::VerifyingKey};
 
 use crate::{
@@ -56,7 +55,7 @@ pub(super) enum Taken {
 /// All that is unproved, by author.
 #[derive(Debug, Default)]
 pub(super) struct Provisional {
-    said: BTreeMap<(Did, ReplicaId), Said>,
+    said: LiteMap<(Did, ReplicaId), Said>,
     numbers: u64,
 }
 

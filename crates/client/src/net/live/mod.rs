@@ -8,10 +8,10 @@ pub mod native;
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     rc::{Rc, Weak},
 };
 
+use litemap::LiteMap;
 use sheaf_core::{
     document_uri::DocumentUri,
     live::{EndpointId, LinkId, LiveEffect, LiveEvent},
@@ -84,9 +84,9 @@ pub enum Happening {
 pub(crate) struct Switchboard {
     transport: RefCell<Option<Rc<dyn LiveTransport>>>,
     ready: RefCell<Option<(EndpointId, Option<String>)>>,
-    documents: RefCell<BTreeMap<String, Weak<Open>>>,
+    documents: RefCell<LiteMap<String, Weak<Open>>>,
     /// What each link is about.
-    links: RefCell<BTreeMap<LinkId, String>>,
+    links: RefCell<LiteMap<LinkId, String>>,
 }
 
 impl Switchboard {

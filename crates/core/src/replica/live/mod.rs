@@ -7,8 +7,9 @@ mod greeting;
 mod hearing;
 mod speaking;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
+use litemap::LiteMap;
 use sheaf_repo::did::Did;
 
 use super::{Effect, Replica, ReplicaConfig};
@@ -43,13 +44,13 @@ pub(super) struct Live {
     pub(super) sessions: Sessions,
     caret: OwnCaret,
     /// The newest caret of each replica, and when it came.
-    heard: BTreeMap<(Did, ReplicaId), (u64, Timestamp)>,
+    heard: LiteMap<(Did, ReplicaId), (u64, Timestamp)>,
     /// Own edits that were sent one by one since they were last sent as a whole.
     since_whole: usize,
     /// What others carry of authors who have not been looked up yet, with the carrier and the path of the record.
     unverified: Vec<(Did, String, CarriedUpdates)>,
     /// When an account's repo was last looked at because somebody claimed to be them.
-    looked_at: BTreeMap<Did, Timestamp>,
+    looked_at: LiteMap<Did, Timestamp>,
 }
 
 /// What the others know of this replica's caret.
@@ -89,10 +90,10 @@ impl Live {
             links: Links::default(),
             sessions: Sessions::default(),
             caret: OwnCaret::default(),
-            heard: BTreeMap::new(),
+            heard: LiteMap::new(),
             since_whole: 0,
             unverified: Vec::new(),
-            looked_at: BTreeMap::new(),
+            looked_at: LiteMap::new(),
         }
     }
 
@@ -227,8 +228,8 @@ impl Replica {
         live.links.clock_was_set_back(now);
         live.caret.told_at = live.caret.told_at.map(|at| at.min(now));
         live.announce_at = live.announce_at.min(now.saturating_add(TRANSPORT_PATIENCE));
-        live.looked_at.values_mut().for_each(|at| *at = (*at).min(now));
-        live.heard.values_mut().for_each(|(_, at)| *at = (*at).min(now));
+        live.looked_at.iter_mut().for_each(|(_, at)| *at = (*at).min(now));
+        live.heard.iter_mut().for_each(|(_, (_, at))| *at = (*at).min(now));
     }
 
     fn links_changed(&mut self) {

@@ -126,7 +126,7 @@ impl Replica {
             let Some(link) = self.live.links.get_mut(*id).filter(|link| !link.shown.contains(did)) else {
                 continue;
             };
-            link.shown.insert(did.clone());
+            link.shown.push(did.clone());
             let proofs: Vec<Vec<u8>> =
                 self.live.sessions.of(did).map(|session| session.proof.clone()).collect();
             for proof in proofs.into_iter().rev() {
