@@ -453,3 +453,27 @@ fn an_editor_who_names_anothers_endpoint_gains_nothing() {
     assert!(!world.is_held(alice, link));
     assert_eq!(world.devices[alice].view, "Bob's. ");
 }
+
+#[test]
+fn who_is_let_in_while_they_read_along_is_heard_from_then_on() {
+    let (mut world, people) = live_people(17, 2);
+    let (alice, bob) = (people[0], people[1]);
+    let uri = world.uri(0);
+    let carol = world.open_live(&uri, Some(2));
+    world.run(WHILE);
+    assert_eq!(world.status(alice).live.readers, 1);
+    // Alice's and Bob's devices know it at other times than Carol's.
+    let did = world.did(2);
+    world.set_online(bob, false);
+    world.hand(alice, Event::AddEditor(did));
+    world.run(WHILE);
+    world.type_at(carol, 0, 0, "let in ");
+    world.run(AT_ONCE);
+    assert_eq!(world.devices[alice].view, "let in ");
+    world.set_online(bob, true);
+    world.run(WHILE);
+    nobody_writes(&mut world);
+    world.type_at(carol, 0, 0, "and heard ");
+    world.run(AT_ONCE);
+    assert_eq!(world.devices[bob].view, "and heard let in ");
+}

@@ -27,7 +27,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// The first wait after an endpoint could not be reached, doubling …
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// … up to this.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// How long nobody links with an endpoint that misbehaved.
 const SHUNNED: Duration = Duration::from_secs(300);
 /// The most endpoints that are remembered to have misbehaved.
@@ -48,12 +48,16 @@ pub(crate) enum Hangup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// Not shown yet; what they said in greeting, once they did.
-    Unknown(Option<(Option<Did>, Option<Vec<u8>>)>),
-    /// Somebody who reads along: nothing of theirs is taken.
-    Reader,
+    Unknown(Option<Claim>),
+    /// Somebody who reads along: nothing of theirs is taken. Where they claim to be somebody, that may be an editor of whom this
+    /// device does not know yet.
+    Reader(Claim),
     /// An editor.
     Editor(Did),
 }
+
+/// What somebody says in greeting: who they are, and the proof.
+pub(crate) type Claim = (Option<Did>, Option<Vec<u8>>);
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -239,17 +243,28 @@ impl Links {
     }
 
     /// Somebody has shown that they read along; `false` when there is no room for one more.
-    pub(crate) fn is_reader(&mut self, id: LinkId) -> bool {
+    pub(crate) fn is_reader(&mut self, id: LinkId, claim: Claim) -> bool {
         let room = self.readers() < MAX_READERS;
         if let Some(link) = self.links.get_mut(&id).filter(|_| room) {
-            link.peer = Peer::Reader;
+            link.peer = Peer::Reader(claim);
         }
         room
     }
 
     /// How many read along.
     pub(crate) fn readers(&self) -> usize {
-        self.links.values().filter(|link| link.peer == Peer::Reader).count()
+        self.links.values().filter(|link| matches!(link.peer, Peer::Reader(_))).count()
+    }
+
+    /// Those who read along and turn out to be among these editors greet anew.
+    pub(crate) fn reconsider(&mut self, editors: &[Did]) {
+        for (_, link) in self.links.iter_mut() {
+            if let Peer::Reader(claim @ (Some(did), _)) = &link.peer
+                && editors.contains(did)
+            {
+                link.peer = Peer::Unknown(Some(claim.clone()));
+            }
+        }
     }
 
     /// Links whose other end has said who they are but not shown it yet.
@@ -501,7 +516,7 @@ mod tests {
                 links.not_reached(now, endpoint);
             }
         }
-        assert!((50..80).contains(&dials), "{dials}");
-        assert!(links.next_dials(now.saturating_add(Duration::from_secs(100))).is_empty(), "it has expired");
+        assert!((15..30).contains(&dials), "{dials}");
+        assert!(links.next_dials(now.saturating_add(Duration::from_secs(400))).is_empty(), "it has expired");
     }
 }

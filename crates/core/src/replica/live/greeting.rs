@@ -64,9 +64,10 @@ impl Replica {
 
     fn find_out(&mut self, now: Timestamp, id: LinkId) -> Result<(), &'static str> {
         let Some(link) = self.live.links.get(id) else { return Ok(()) };
-        let (endpoint, Peer::Unknown(Some((did, proof)))) = (link.endpoint, link.peer.clone()) else {
+        let (endpoint, Peer::Unknown(Some(claim))) = (link.endpoint, link.peer.clone()) else {
             return Ok(());
         };
+        let (did, proof) = claim.clone();
         match self.verdict(now, endpoint, did, proof) {
             Verdict::Editor(did) => {
                 tracing::info!(%did, %endpoint, "linked with an editor");
@@ -76,7 +77,7 @@ impl Replica {
                 self.people.is_linked(&did, now);
                 self.opened(now, id);
             }
-            Verdict::Reader if self.live.links.is_reader(id) => self.opened(now, id),
+            Verdict::Reader if self.live.links.is_reader(id, claim) => self.opened(now, id),
             Verdict::Reader => self.hang_up(now, id, Hangup::NotNeeded),
             Verdict::NotYet => {}
             Verdict::Liar(why) => return Err(why),

@@ -75,7 +75,9 @@ impl Replica {
                 self.live.links.told(link, endpoints);
                 Ok(())
             }
-            (Peer::Reader, _) => Err("a reader has nothing to say"),
+            (Peer::Reader((None, _)), _) => Err("a reader has nothing to say"),
+            // Perhaps they are an editor since a moment ago. If so, they are asked for it again.
+            (Peer::Reader(_), _) => Ok(()),
             (Peer::Editor(_), Frame::Session(proof)) => {
                 self.shown_session(now, &proof);
                 Ok(())

@@ -245,6 +245,7 @@ impl Replica {
         for link in self.live.links.retain(&editors) {
             self.hang_up(now, link, Hangup::NotNeeded);
         }
+        self.live.links.reconsider(&editors);
         self.greet_again(now);
         let known: Vec<_> = self.live.sessions.iter().cloned().collect();
         for session in &known {
