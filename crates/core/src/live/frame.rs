@@ -161,7 +161,11 @@ impl Frame {
             (2, 1) => Frame::Session(proof(&mut reader)?),
             (3, 5) => {
                 let (did, replica) = author(&mut reader)?;
-                let at = Timestamp::from_millis(reader.uint()?.min(segment::MAX_MILLIS));
+                let millis = reader.uint()?;
+                if millis > segment::MAX_MILLIS {
+                    return Err(FrameError("a time beyond the year 9999"));
+                }
+                let at = Timestamp::from_millis(millis);
                 let update = reader.bytes()?;
                 if update.len() > segment::MAX_UPDATE {
                     return Err(FrameError("an update that is too long"));

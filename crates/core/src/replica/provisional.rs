@@ -213,7 +213,11 @@ fn read(value: &[u8]) -> Result<(VerifyingKey, SignedUpdate), String> {
     }
     let key = std::str::from_utf8(reader.bytes()?).map_err(|e| e.to_string())?;
     let key = VerifyingKey::from_did_key(key).map_err(|e| e.to_string())?;
-    let at = Timestamp::from_millis(reader.uint()?.min(MAX_MILLIS));
+    let millis = reader.uint()?;
+    if millis > MAX_MILLIS {
+        return Err("a time beyond the year 9999".into());
+    }
+    let at = Timestamp::from_millis(millis);
     let update = reader.bytes()?.to_vec();
     let signature = reader.bytes()?.try_into().map_err(|_| "a signature has 64 bytes")?;
     reader.end()?;
