@@ -80,17 +80,22 @@ impl Program {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.current_dir(crate::root()).stdin(Stdio::null());
+        // These describe the run of xtask itself, and would make a Cargo within, or within what this runs, take what is built for
+        // something else and build it anew.
+        let of_this_run = |name: &str| {
+            ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"]
+                .iter()
+                .any(|of| name.starts_with(of))
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_run)) {
+            command.env_remove(name);
+        }
         Self(command)
     }
 
     /// The Cargo that runs us.
     pub(crate) fn cargo() -> Self {
-        let mut cargo = Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // These describe the run of xtask itself and would make the inner build look different from the user's own.
-        for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
-            cargo.0.env_remove(name);
-        }
-        cargo
+        Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
 
     pub(crate) fn npm(directory: &Path) -> Self {
