@@ -56,7 +56,7 @@ describe("strangers", () => {
         token,
       );
     const people = alice.page.getByRole("list", { name: "People here" });
-    const named = () => people.getByRole("listitem").evaluateAll((items) => items.map((item) => item.title));
+    const named = () => people.getByRole("listitem").evaluateAll((items) => items.map((item) => item.querySelector(".sr-only").textContent));
     const caret = alice.page.locator(".sheaf-caret");
 
     await announce({ name: "<img src=x onerror=alert(1)>\u202E\u0000Ada", color: "#aa00aa" });
