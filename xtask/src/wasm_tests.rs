@@ -62,6 +62,8 @@ const TESTS: [&[&str]; 2] = [
         "--test",
         "door",
         "--test",
+        "live",
+        "--test",
         "replica",
         "--test",
         "replica_segments",
