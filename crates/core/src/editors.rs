@@ -57,6 +57,8 @@ pub struct Charter {
     /// In the order in which they are carried out, each numbered.
     intents: Vec<Pending>,
     next: u64,
+    /// What both say together: asked for with every event, and changed seldom.
+    current: Option<DocumentRecord>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Charter {
     /// Takes the record that the owner's repo now has.
     pub fn set_verified(&mut self, record: Option<(DocumentRecord, Cid)>) {
         self.verified = record;
+        self.current = self.current_upto(u64::MAX);
     }
 
     /// Adds an intent of this replica. Says under which number it goes here, and where to keep it.
@@ -97,6 +100,7 @@ impl Charter {
     fn add(&mut self, key: IntentKey, intent: Intent, durable: bool) {
         self.intents.push(Pending { number: self.next, key, durable, intent });
         self.next += 1;
+        self.current = self.current_upto(u64::MAX);
     }
 
     /// The store has confirmed the intents up to this number.
@@ -117,8 +121,8 @@ impl Charter {
     }
 
     /// The record as it is to be, intents included.
-    pub fn current(&self) -> Option<DocumentRecord> {
-        self.current_upto(u64::MAX)
+    pub fn current(&self) -> Option<&DocumentRecord> {
+        self.current.as_ref()
     }
 
     /// The record as it is once the intents up to `upto` are carried out.
@@ -146,8 +150,7 @@ impl Charter {
 
     /// Whether the newest verified record already says all that is intended.
     pub fn is_carried_out(&self) -> bool {
-        !self.intents.is_empty()
-            && self.current().as_ref() == self.verified.as_ref().map(|(record, _)| record)
+        !self.intents.is_empty() && self.current() == self.verified.as_ref().map(|(record, _)| record)
     }
 
     /// Intents up to `upto` are in the repo: the keys to forget.
@@ -155,6 +158,7 @@ impl Charter {
         let (done, left) =
             std::mem::take(&mut self.intents).into_iter().partition(|p: &Pending| p.number <= upto);
         self.intents = left;
+        self.current = self.current_upto(u64::MAX);
         done.into_iter().map(|pending: Pending| pending.key).collect()
     }
 }

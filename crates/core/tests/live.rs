@@ -477,3 +477,42 @@ fn who_is_let_in_while_they_read_along_is_heard_from_then_on() {
     world.run(AT_ONCE);
     assert_eq!(world.devices[bob].view, "and heard let in ");
 }
+
+#[test]
+fn strangers_leave_room_for_editors() {
+    let (mut world, people) = live_people(18, 2);
+    let alice = people[0];
+    world.live_cut(people[1]);
+    let held = |world: &World| world.live.played.len();
+    for n in 0..60u8 {
+        world.play_peer(alice, EndpointId([100 + n; 32]));
+    }
+    assert!((10..30).contains(&held(&world)), "{}", held(&world));
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.status(alice).live.linked, 1, "Bob is linked all the same");
+}
+
+#[test]
+fn what_does_not_fit_in_a_segment_is_not_tried_again_and_again() {
+    let (mut world, people) = live_people(19, 2);
+    let (alice, bob) = (people[0], people[1]);
+    let did = world.did(0);
+    world.accounts.get_mut(&did).unwrap().writes_fail = Some(WriteFailure::Unreachable("away".into()));
+    for _ in 0..40 {
+        // As good as random, so that it hardly deflates.
+        let noise: String = (0..3_000).map(|_| char::from(33 + (world.choices.next() % 90) as u8)).collect();
+        world.type_at(alice, 0, 0, &noise);
+        world.run(Duration::from_millis(100));
+    }
+    assert_eq!(world.devices[bob].view.len(), 120_000);
+    world.live_down(alice);
+    world.set_online(alice, false);
+    world.run(WHILE * 20);
+    assert!(world.carried_by(1) > 5, "{} updates are carried", world.carried_by(1));
+    let bobs = world.did(1);
+    // Whoever has done nothing for half an hour is announced no more: all that is written then is for this.
+    world.run(WHILE * 60);
+    let before = world.accounts[&bobs].points.len();
+    world.run(WHILE * 60);
+    assert_eq!(world.accounts[&bobs].points.len() - before, 0);
+}

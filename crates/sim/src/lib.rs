@@ -39,7 +39,7 @@ pub use self::{
     campaign::{Campaign, Failure, Report},
     choices::Choices,
     invariants::{Invariant, Violation},
-    schedule::{Act, Bell, Cast, Deed, Hostility, Lateness, Lie, Schedule, Seat},
+    schedule::{Act, Bell, Cast, Deed, FIRST_LIVE_SEED, Hostility, Lateness, Lie, Schedule, Seat},
     shrinking::shrink,
     tally::{Occurrence, Tally},
 };

@@ -1,9 +1,9 @@
-//! `sheaf-sim --seeds N [--from SEED]` or `sheaf-sim --seed S [--trace]`; called by `cargo xtask sim`.
+//! `sheaf-sim --seeds N [--from SEED | --live]` or `sheaf-sim --seed S [--trace]`; called by `cargo xtask sim`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
 use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
-use sheaf_sim::{Campaign, Failure, Invariant, Schedule, run, shrink};
+use sheaf_sim::{Campaign, FIRST_LIVE_SEED, Failure, Invariant, Schedule, run, shrink};
 
 /// How long a failure is shrunk.
 const SHRINKING: Duration = Duration::from_secs(30);
@@ -99,6 +99,10 @@ fn one(options: &Options, seed: u64) -> bool {
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options::default();
     while let Some(name) = given.next() {
+        if name == "--live" {
+            options.from = FIRST_LIVE_SEED;
+            continue;
+        }
         if name == "--trace" {
             options.trace = true;
             continue;

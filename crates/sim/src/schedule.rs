@@ -40,7 +40,7 @@ pub struct Cast {
 }
 
 /// The first seed whose schedule may have the live channel in it.
-pub(crate) const FIRST_LIVE_SEED: u64 = 2_000_000;
+pub const FIRST_LIVE_SEED: u64 = 2_000_000;
 
 /// One device.
 #[derive(Debug, Clone)]

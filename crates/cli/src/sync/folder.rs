@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sheaf_client::{Client, platform};
+use sheaf_client::{Client, net::live::native::go_live, platform};
 use sheaf_core::{document_link::DocumentLink, document_uri::DocumentUri, replica::Presence};
 
 use super::{LOOK_EVERY, Stop, mirror::Mirror, names, publish, settle};
@@ -54,6 +54,8 @@ pub(super) async fn folder(device: &Device, path: &Path, sync: &Sync) -> Result<
     let client = device.signed_in().await?;
     if sync.once {
         client.stay_unannounced();
+    } else {
+        go_live(&client, false).await?;
     }
     let failed = |error| Failure::Other(format!("{}: {error}", path.display()));
     fs::create_dir_all(path).map_err(failed)?;

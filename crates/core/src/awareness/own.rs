@@ -73,11 +73,13 @@ impl OwnAwareness {
         self.news &= self.last_written.is_none();
     }
 
-    /// The person's caret moved. The first move right after an edit is taken to be the edit's own.
-    pub fn moved(&mut self, now: Timestamp) {
+    /// The person's caret moved. The first move right after an edit is taken to be the edit's own, which tells where it is; whether
+    /// it was that.
+    pub fn moved(&mut self, now: Timestamp) -> bool {
         self.active(now);
         let by_edit = self.last_edit.take().is_some_and(|edit| now.saturating_since(edit) <= FOLLOWS_EDIT);
         self.news |= !by_edit && !self.quiet;
+        by_edit
     }
 
     /// There is something new to announce that no caret tells.

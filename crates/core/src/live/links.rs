@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use litemap::LiteMap;
-use sheaf_repo::did::Did;
+use sheaf_repo::{did::Did, key::VerifyingKey};
 
 use super::{EndpointId, Frame, LinkId, allowance::Allowance, frame::MAX_TOLD};
 use crate::time::Timestamp;
@@ -18,6 +18,8 @@ const FULL_MESH: usize = 16;
 const MAX_LINKS: usize = 40;
 /// The most readers who are linked.
 const MAX_READERS: usize = 16;
+/// The most of them that no record names, readers or still to show who they are: strangers leave room for editors.
+const MAX_STRANGERS: usize = 22;
 /// How long a peer has to show who they are.
 const GREETING: Duration = Duration::from_secs(15);
 /// A link along no edge of the ring is kept this long: it may be from a time when there were fewer.
@@ -67,8 +69,8 @@ pub(crate) struct Link {
     since: Timestamp,
     /// With whom they say that they are linked.
     told: Vec<EndpointId>,
-    /// Whose sessions they have been shown, by proof.
-    pub(crate) shown: Vec<Did>,
+    /// Which sessions they have been shown.
+    pub(crate) shown: Vec<VerifyingKey>,
     /// What they said before it was known who they are.
     pub(crate) early: Vec<Frame>,
     allowance: Allowance,
@@ -159,7 +161,10 @@ impl Links {
     fn weigh(&mut self, now: Timestamp, id: LinkId, endpoint: EndpointId, dialled: bool) -> Vec<LinkId> {
         let Some(me) = self.me else { return vec![id] };
         self.shunned.retain(|_, until| *until > now);
-        if self.shunned.contains_key(&endpoint) || endpoint == me || self.links.len() >= MAX_LINKS {
+        let is_stranger = |endpoint: &EndpointId| !self.known.contains_key(endpoint);
+        let strangers = self.links.values().filter(|link| is_stranger(&link.endpoint)).count();
+        let full = self.links.len() >= MAX_LINKS || is_stranger(&endpoint) && strangers >= MAX_STRANGERS;
+        if self.shunned.contains_key(&endpoint) || endpoint == me || full {
             return vec![id];
         }
         let link = Link {

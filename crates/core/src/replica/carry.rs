@@ -35,24 +35,23 @@ pub(super) struct ToCarry {
     since: Option<Timestamp>,
     /// Whether it is an editor who was removed: they will not publish it.
     at_once: bool,
-    /// What our own last segment brought along, by number.
-    sent: Vec<u64>,
+    /// What was to go along with our own last segment, by number. What of it found no room, or cannot be proved to be its
+    /// author's, does not with another one either that is written for nothing else.
+    seen: Vec<u64>,
 }
 
 impl Replica {
     /// Looks whether somebody's words are on screens and in no repo, and they are not here to publish them.
     pub(super) fn look_for_what_to_carry(&mut self, now: Timestamp) {
-        let former =
-            |did: &Did| self.charter.current().is_some_and(|r| r.former.iter().any(|f| f.did == *did));
         let mut lonely = false;
         let mut at_once = false;
         if !self.provisional.is_empty() {
             let carried: Vec<u64> =
                 self.evidence.segments().flat_map(|(_, segment)| self.unproved_in(segment)).collect();
             for (did, _, _, said) in self.provisional.iter() {
-                let is_former = former(did);
+                let is_former = self.is_former(did);
                 if carried.contains(&said.number)
-                    || self.to_carry.sent.contains(&said.number)
+                    || self.to_carry.seen.contains(&said.number)
                     || !is_former && self.is_live(did)
                 {
                     continue;
@@ -80,7 +79,7 @@ impl Replica {
         plan: &SegmentPlan,
     ) -> Option<Vec<u8>> {
         self.to_carry.since = None;
-        self.to_carry.sent.clear();
+        self.to_carry.seen.clear();
         if self.provisional.is_empty() {
             return None;
         }
@@ -106,10 +105,11 @@ impl Replica {
                 break;
             }
         }
+        let seen = all.iter().zip(&chosen).filter(|(_, chosen)| **chosen);
+        let seen = seen.map(|((.., said), _)| said.number).collect();
         let room =
             MAX_SEGMENT_RECORD.saturating_sub(plan.entries.len() + RECORD_FRAME).min(MAX_CARRIED_BYTES);
         let mut authors: Vec<CarriedUpdates> = Vec::new();
-        let mut sent = Vec::new();
         let (mut last, mut updates, mut bytes) = (None, 0, 0);
         for (_, (did, replica, _, said)) in all.into_iter().enumerate().filter(|(n, _)| chosen[*n]) {
             if in_sealed.contains(&said.number) {
@@ -121,7 +121,7 @@ impl Replica {
                 .of(did)
                 .find(|session| session.author.replica == *replica && session.author.key == said.key);
             let Some(session) = session else { continue };
-            let who = (did, replica, session.proof.len());
+            let who = (did, replica, &said.key);
             let is_first = last != Some(who);
             let len = said.signed.update.len() + 80 + if is_first { session.proof.len() } else { 0 };
             // As it deflates at least a little, what fits before does so after.
@@ -136,10 +136,10 @@ impl Replica {
             }
             let author = authors.last_mut().expect("one was just put there, or is the same");
             author.updates.push(said.signed.clone());
-            sent.push(said.number);
         }
-        self.to_carry.sent = sent;
-        (!authors.is_empty()).then(|| encode_carried(&authors))
+        let carried = (!authors.is_empty()).then(|| encode_carried(&authors));
+        self.to_carry.seen = seen;
+        carried
     }
 
     /// What of it this account's sealed segments bring along, by number: they stay as they are.

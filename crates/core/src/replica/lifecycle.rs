@@ -182,7 +182,7 @@ impl Replica {
         self.forget_what_is_not_here();
         self.load_carried();
         self.load_own(own);
-        self.limits = Limits::of(self.charter.current().as_ref());
+        self.limits = Limits::of(self.charter.current());
         self.weave();
     }
 
@@ -354,8 +354,9 @@ impl Replica {
         // What others write moves the offsets and not the place.
         if self.selection.as_ref() != Some(&selection) {
             self.selection = Some(selection);
-            self.own.moved(now);
-            self.caret_moved(now);
+            if !self.own.moved(now) {
+                self.caret_moved(now);
+            }
         }
     }
 

@@ -257,14 +257,25 @@ impl Replica {
 
     /// What the document is called, the owner's unpublished change included.
     pub fn title(&self) -> String {
-        self.charter.current().map(|record| record.title).unwrap_or_default()
+        self.charter.current().map(|record| record.title.clone()).unwrap_or_default()
     }
 
     /// Who may write, the owner first.
     pub fn editors(&self) -> Vec<Did> {
         let mut editors = vec![self.config.document.owner().clone()];
-        editors.extend(self.charter.current().into_iter().flat_map(|record| record.editors));
+        editors.extend(self.charter.current().into_iter().flat_map(|record| record.editors.iter().cloned()));
         editors
+    }
+
+    /// Whether this account may write.
+    fn is_editor(&self, did: &Did) -> bool {
+        did == self.config.document.owner()
+            || self.charter.current().is_some_and(|record| record.editors.contains(did))
+    }
+
+    /// Whether this account once might, and may not any more.
+    fn is_former(&self, did: &Did) -> bool {
+        self.charter.current().is_some_and(|record| record.former.iter().any(|former| former.did == *did))
     }
 
     /// The link to pass on. It names editors besides the owner, this account first: they carry what the owner may not be able

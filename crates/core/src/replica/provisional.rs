@@ -88,11 +88,7 @@ impl Provisional {
         if self.knows(did, replica, &vetted) {
             return Taken::Known;
         }
-        let said = self.said.entry((did.clone(), replica.clone())).or_insert_with(|| Said {
-            client,
-            updates: Vec::new(),
-            bytes: 0,
-        });
+        let said = self.said.entry((did.clone(), replica.clone())).or_insert_with(|| Said::by(client));
         let this = std::slice::from_ref(&vetted);
         let other = |known: &Unproved| !door::agree(std::slice::from_ref(&known.vetted), this);
         if said.updates.iter().any(|known| other(known) && known.vetted < vetted) {
@@ -132,7 +128,7 @@ impl Provisional {
         let vetted = door::scan(&signed.update, Allowed::Author(client)).map_err(|e| e.to_string())?;
         self.numbers = self.numbers.max(number);
         let key_of = (did.clone(), replica.clone());
-        let said = self.said.entry(key_of).or_insert_with(|| Said { client, updates: Vec::new(), bytes: 0 });
+        let said = self.said.entry(key_of).or_insert_with(|| Said::by(client));
         said.add(Unproved { number, key, signed, vetted });
         Ok(())
     }
@@ -184,6 +180,10 @@ impl Provisional {
 }
 
 impl Said {
+    fn by(client: ClientId) -> Said {
+        Said { client, updates: Vec::new(), bytes: 0 }
+    }
+
     fn add(&mut self, unproved: Unproved) {
         self.bytes += unproved.vetted.bytes().len();
         let place = |unproved: &Unproved| {

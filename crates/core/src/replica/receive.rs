@@ -281,7 +281,7 @@ impl Replica {
             self.learn(now, session);
         }
         let mine = self.config.account.as_ref() == Some(did);
-        if !mine && self.editors().contains(did) {
+        if !mine && self.is_editor(did) {
             self.people.observe(did, &record, now);
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Replica {
 
     /// The owner's record says something else about former editors than before: what counts of them has changed.
     pub(super) fn limits_changed(&mut self) {
-        let limits = Limits::of(self.charter.current().as_ref());
+        let limits = Limits::of(self.charter.current());
         if limits != self.limits {
             self.limits = limits;
             self.reweave();

@@ -97,7 +97,7 @@ impl Replica {
         if self.charter.current().is_none() {
             return Verdict::NotYet;
         }
-        if !self.editors().contains(&did) {
+        if !self.is_editor(&did) {
             return Verdict::Reader;
         }
         let named = |session: &Session| session.endpoint == endpoint && session.expires_at > now;
@@ -148,9 +148,21 @@ impl Replica {
             }
         }
         self.can_be_reached(now, &session);
+        let missed = self.live.missed.len();
+        self.live.missed.retain(|did| *did != session.author.did);
+        if self.live.missed.len() < missed {
+            let have = self.have();
+            self.tell_all(&have);
+        }
         self.greet_again(now);
         self.verify_carried(now);
         self.dial(now);
+    }
+
+    /// So can everybody else of whom a session is known.
+    pub(super) fn all_can_be_reached(&mut self, now: Timestamp) {
+        let known: Vec<Session> = self.live.sessions.iter().cloned().collect();
+        known.iter().for_each(|session| self.can_be_reached(now, session));
     }
 
     /// Somebody can be reached there, unless it is this device.
@@ -160,7 +172,7 @@ impl Replica {
             let own = key.author();
             (&own.did, &own.replica) == (&author.did, &author.replica)
         });
-        if !mine && session.expires_at > now && self.editors().contains(&author.did) {
+        if !mine && session.expires_at > now && self.is_editor(&author.did) {
             self.live.links.know(&author.did, session.endpoint, session.relay.clone(), session.expires_at);
         }
     }

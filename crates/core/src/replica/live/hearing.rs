@@ -119,6 +119,9 @@ impl Replica {
             Outcome::Nothing => Ok(()),
             Outcome::Unknown => {
                 tracing::debug!(%did, "an update of somebody whose session is not known");
+                if !self.live.missed.contains(&did) {
+                    self.live.missed.push(did);
+                }
                 Ok(())
             }
             Outcome::Refused(why) => {
@@ -207,8 +210,7 @@ impl Replica {
 
     /// Whether what this account writes, or once wrote, is part of the document.
     fn counts(&self, did: &Did) -> bool {
-        let former = self.charter.current().is_some_and(|record| record.former.iter().any(|f| f.did == *did));
-        former || self.editors().contains(did)
+        self.is_editor(did) || self.is_former(did)
     }
 
     /// Whether an update is in its author's repo as far as that is verified.
@@ -302,10 +304,7 @@ impl Replica {
             }
         };
         let replica = session.author.replica.clone();
-        if self.live.sessions.add(session.clone()) {
-            let key = store_keys::session(&document, &session.author);
-            self.persist(vec![StoreOp::Put { key, value: session.proof.clone() }], Matter::default());
-        }
+        self.learn(now, session);
         for signed in &carried.updates {
             match self.take_signed(now, &did, &replica, signed) {
                 Outcome::Refused(why) => return Err(format!("{did}: {why}")),
@@ -327,7 +326,7 @@ impl Replica {
     ) -> Result<(), &'static str> {
         let who = (did, replica);
         let known = self.live.heard.get(&who).is_some_and(|(number, _)| *number >= signed.number);
-        if known || !self.editors().contains(&who.0) {
+        if known || !self.is_editor(&who.0) {
             return Ok(());
         }
         let (did, replica) = &who;

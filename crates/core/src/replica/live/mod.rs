@@ -16,7 +16,7 @@ use super::{Effect, Replica, ReplicaConfig};
 use crate::{
     client_id::ReplicaId,
     live::{EndpointId, Frame, Hangup, LinkId, Links, LiveEffect, LiveEvent, SessionKey, Sessions},
-    record::{Caret, LiveEndpoint},
+    record::LiveEndpoint,
     segment::carried::CarriedUpdates,
     time::Timestamp,
 };
@@ -49,6 +49,8 @@ pub(super) struct Live {
     since_whole: usize,
     /// What others carry of authors who have not been looked up yet, with the carrier and the path of the record.
     unverified: Vec<(Did, String, CarriedUpdates)>,
+    /// Whose updates came before it was known who they are: those who have them are asked again.
+    missed: Vec<Did>,
     /// When an account's repo was last looked at because somebody claimed to be them.
     looked_at: LiteMap<Did, Timestamp>,
 }
@@ -57,7 +59,6 @@ pub(super) struct Live {
 #[derive(Debug, Default)]
 struct OwnCaret {
     number: u64,
-    told: Option<Caret>,
     told_at: Option<Timestamp>,
     /// There is something new to tell.
     news: bool,
@@ -66,8 +67,6 @@ struct OwnCaret {
 /// The channel as a status tells it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LiveStatus {
-    /// Whether this device takes part: others can reach it.
-    pub is_up: bool,
     /// How many devices of editors are linked.
     pub linked: usize,
     /// How many read along.
@@ -93,6 +92,7 @@ impl Live {
             heard: LiteMap::new(),
             since_whole: 0,
             unverified: Vec::new(),
+            missed: Vec::new(),
             looked_at: LiteMap::new(),
         }
     }
@@ -148,10 +148,7 @@ impl Replica {
             self.own.news();
             tracing::info!(%endpoint, "the live channel is up");
         }
-        let known: Vec<_> = self.live.sessions.iter().cloned().collect();
-        for session in &known {
-            self.can_be_reached(now, session);
-        }
+        self.all_can_be_reached(now);
         self.refresh();
     }
 
@@ -247,10 +244,7 @@ impl Replica {
         }
         self.live.links.reconsider(&editors);
         self.greet_again(now);
-        let known: Vec<_> = self.live.sessions.iter().cloned().collect();
-        for session in &known {
-            self.can_be_reached(now, session);
-        }
+        self.all_can_be_reached(now);
         self.dial(now);
     }
 
@@ -264,18 +258,15 @@ impl Replica {
 
     /// Whether an editor is linked, or was heard of lately by those who are.
     pub(super) fn is_live(&self, did: &Did) -> bool {
-        if !self.editors().contains(did) {
-            return false;
-        }
         let heard = self.live.heard.iter().filter(|((heard, _), _)| heard == did);
         let lately = |at: Timestamp| self.latest.saturating_since(at) <= HEARD_LATELY;
-        self.live.links.editors().any(|linked| linked == did)
-            || heard.map(|(_, (_, at))| *at).max().is_some_and(lately)
+        self.is_editor(did)
+            && (self.live.links.editors().any(|linked| linked == did)
+                || heard.map(|(_, (_, at))| *at).max().is_some_and(lately))
     }
 
     pub(super) fn live_status(&self) -> LiveStatus {
         LiveStatus {
-            is_up: self.live.me.is_some(),
             linked: self.live.links.editors().count(),
             readers: self.live.links.readers(),
             everyone: self.everyone_is_live(),

@@ -47,9 +47,8 @@ impl Replica {
 
     /// A link is open: what one has, with whom one is linked, and where one is.
     pub(super) fn opened(&mut self, now: Timestamp, link: LinkId) {
-        let have = self.document.state_vector().iter().take(crate::live::MAX_CLIENTS);
-        let have: StateVector = have.map(|(client, clock)| (*client, *clock)).collect();
-        self.tell(link, &Frame::Have(have));
+        let have = self.have();
+        self.tell(link, &have);
         self.live.caret.news = true;
         self.links_changed();
         let early = self.live.links.get_mut(link).map(|link| std::mem::take(&mut link.early));
@@ -57,6 +56,12 @@ impl Replica {
             // What is kept is never a reason to hang up.
             let _ = self.hear(now, link, frame);
         }
+    }
+
+    /// What one has, so that the rest is sent.
+    pub(super) fn have(&self) -> Frame {
+        let have = self.document.state_vector().iter().take(crate::live::MAX_CLIENTS);
+        Frame::Have(have.map(|(client, clock)| (*client, *clock)).collect())
     }
 
     /// A peer has said what they have: what is missing of what no repo holds yet follows. The rest the repos tell.
@@ -120,15 +125,18 @@ impl Replica {
         self.tell_some(links, caret);
     }
 
-    /// Shows who an author is, once on each link.
+    /// Shows who an author is: each of their sessions once on each link.
     fn show_session(&mut self, links: &[LinkId], did: &Did) {
         for id in links {
-            let Some(link) = self.live.links.get_mut(*id).filter(|link| !link.shown.contains(did)) else {
-                continue;
-            };
-            link.shown.push(did.clone());
-            let proofs: Vec<Vec<u8>> =
-                self.live.sessions.of(did).map(|session| session.proof.clone()).collect();
+            let Some(link) = self.live.links.get_mut(*id) else { continue };
+            let mut proofs = Vec::new();
+            for session in self.live.sessions.of(did) {
+                if !link.shown.contains(&session.author.key) {
+                    link.shown.push(session.author.key.clone());
+                    proofs.push(session.proof.clone());
+                }
+            }
+            // The oldest first, as they were learned of.
             for proof in proofs.into_iter().rev() {
                 self.tell(*id, &Frame::Session(proof));
             }
@@ -185,7 +193,7 @@ impl Replica {
         let own = &mut self.live.caret;
         own.number = now.as_micros().max(own.number + 1);
         let signed = key.sign_caret(own.number, caret);
-        (own.told, own.told_at, own.news) = (caret, Some(now), false);
+        (own.told_at, own.news) = (Some(now), false);
         let (did, replica) = (key.author().did.clone(), key.author().replica.clone());
         let all: Vec<LinkId> = self.live.links.open().map(|(link, _)| link).collect();
         self.show_session(&all, &did);
