@@ -110,7 +110,7 @@ impl Client {
             http,
             store: parts.store,
             account: RefCell::new(parts.account),
-            switchboard: Switchboard::default(),
+            switchboard: Switchboard::new(parts.config.reach()),
         };
         Self(Rc::new(Inner {
             config: parts.config,

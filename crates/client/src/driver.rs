@@ -207,6 +207,11 @@ impl Open {
         self.happen(Event::Online(online));
     }
 
+    /// Whether it is being closed, or is.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// Begins to close; [`Open::closed`] is set once the loop has ended.
     pub(crate) fn close(&self) {
         if !self.closing.replace(true) {

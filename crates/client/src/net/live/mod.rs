@@ -19,6 +19,7 @@ use sheaf_core::{
     replica::Event,
 };
 
+use super::origin::{self, Reach};
 use crate::driver::Open;
 
 /// What carries frames between endpoints. A topic is what a link is about: here always a document's address.
@@ -80,8 +81,9 @@ pub enum Happening {
 }
 
 /// The switchboard between a transport and the documents that are open.
-#[derive(Default)]
 pub(crate) struct Switchboard {
+    /// Which relays others may have this device turn to.
+    reach: Reach,
     transport: RefCell<Option<Rc<dyn LiveTransport>>>,
     ready: RefCell<Option<(EndpointId, Option<String>)>>,
     documents: RefCell<LiteMap<String, Weak<Open>>>,
@@ -90,6 +92,16 @@ pub(crate) struct Switchboard {
 }
 
 impl Switchboard {
+    pub(crate) fn new(reach: Reach) -> Self {
+        Self {
+            reach,
+            transport: RefCell::default(),
+            ready: RefCell::default(),
+            documents: RefCell::default(),
+            links: RefCell::default(),
+        }
+    }
+
     /// There is a transport from now on, or another than before.
     pub(crate) fn connect(&self, transport: Rc<dyn LiveTransport>) {
         for topic in self.documents.borrow().keys() {
@@ -101,13 +113,13 @@ impl Switchboard {
     /// A document is open. Where it is open twice in one client, the first takes part in the channel.
     pub(crate) fn join(&self, open: &Rc<Open>) {
         let topic = open.uri.to_string();
-        {
-            let mut documents = self.documents.borrow_mut();
-            if documents.get(&topic).and_then(Weak::upgrade).is_some_and(|open| !open.closed.get()) {
-                return;
-            }
-            documents.insert(topic.clone(), Rc::downgrade(open));
+        let before = self.documents.borrow().get(&topic).and_then(Weak::upgrade);
+        if before.as_ref().is_some_and(|before| !before.is_closing()) {
+            return;
         }
+        // One that is being closed may take a while: it has nothing more to say here.
+        before.inspect(|before| self.leave(before));
+        self.documents.borrow_mut().insert(topic.clone(), Rc::downgrade(open));
         self.with_transport(|transport| transport.listen(&topic));
         let ready = self.ready.borrow().clone();
         if let Some((endpoint, relay)) = ready {
@@ -140,6 +152,8 @@ impl Switchboard {
         let topic = || document.to_string();
         match effect {
             LiveEffect::Dial { peer, relay } => {
+                // A record may name any address. Where it is none to go to, they may be at home with one's own relay.
+                let relay = relay.and_then(|relay| origin::origin(&relay, self.reach).ok());
                 let dialled =
                     self.with_transport(|transport| transport.dial(&topic(), peer, relay.as_deref()));
                 if !dialled {
@@ -208,5 +222,47 @@ impl Switchboard {
         // A clone, so that whatever the transport causes may look here.
         let transport = self.transport.borrow().clone();
         transport.map(|transport| act(&*transport)).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Noted(RefCell<Vec<Option<String>>>);
+
+    impl LiveTransport for Noted {
+        fn listen(&self, _: &str) {}
+        fn unlisten(&self, _: &str) {}
+        fn dial(&self, _: &str, _: EndpointId, relay: Option<&str>) {
+            self.0.borrow_mut().push(relay.map(str::to_owned));
+        }
+        fn send(&self, _: LinkId, _: Vec<u8>) {}
+        fn hang_up(&self, _: LinkId) {}
+    }
+
+    #[test]
+    fn nobody_is_sent_to_a_relay_where_one_may_not_go() {
+        let document = "at://did:web:ada.example/dev.sheaf.document/3jzfcijpj2z2a".parse().unwrap();
+        let relays = [
+            "https://relay.example",
+            "http://127.0.0.1:3340",
+            "http://relay.example",
+            "https://127.0.0.1",
+            "?",
+        ];
+        for (reach, allowed) in [(Reach::World, vec![0]), (Reach::Local, vec![0, 1, 3])] {
+            let noted = Rc::new(Noted::default());
+            let switchboard = Switchboard::new(reach);
+            switchboard.connect(noted.clone());
+            for relay in relays {
+                let relay = Some(relay.to_owned());
+                switchboard.carry_out(&document, LiveEffect::Dial { peer: EndpointId([7; 32]), relay });
+            }
+            let dialled = noted.0.borrow();
+            let through: Vec<usize> = (0..relays.len()).filter(|n| dialled[*n].is_some()).collect();
+            assert_eq!((dialled.len(), through), (relays.len(), allowed), "{reach:?}");
+        }
     }
 }
