@@ -8,6 +8,9 @@ use sheaf_core::live::{EndpointId, LinkId};
 use super::{Happening, LiveTransport};
 use crate::{Client, platform, store::StoreError};
 
+// What core sends, the transport takes.
+const _: () = assert!(sheaf_core::live::MAX_FRAME <= sheaf_live::MAX_FRAME);
+
 /// Brings the channel up for a client: documents opened from now on take part in it. `relay_only` reaches peers through relays
 /// alone, as where UDP is blocked.
 ///
