@@ -11,7 +11,9 @@
 mod bench;
 mod demo;
 mod dist;
+mod first_part;
 mod fuzz;
+mod parts;
 mod serve;
 mod sim;
 mod step;
@@ -50,6 +52,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
+    /// Records anew which functions the engine's first part consists of: after changes that make the app's first load grow.
+    FirstPart,
     /// What `test` has Cargo run each crate's WebAssembly tests with.
     #[command(hide = true)]
     RunWasmTests(wasm_tests::RunnerOptions),
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Command::Sim(options) => sim::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Dist(options) => dist::run(&options),
+        Command::FirstPart => first_part::record(),
         Command::RunWasmTests(options) => wasm_tests::run_one(&options),
     };
     match done {

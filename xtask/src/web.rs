@@ -2,6 +2,7 @@
 //!
 //! Cargo knows when the engine is out of date; the rest is skipped when what it is made from has not changed.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::step::{Program, Step, Steps};
 use crate::tools::{self, WASM_TARGET};
-use crate::{root, target};
+use crate::{parts, root, target};
 
 /// What the app is built for.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,15 +46,40 @@ fn install() -> Result<()> {
     install_packages(&root().join("web"), "installing the app's packages from npm", &steps.progress())
 }
 
-/// `web/src/wasm/`: the engine and the live channel's transport, each with its TypeScript face. They are modules of their own, so
-/// that a page has to wait for the first alone.
+/// `web/src/wasm/`: the engine in its two parts and the live channel's transport, each with its TypeScript face. They are modules of
+/// their own, so that a page has to wait for the first alone.
 fn engine() -> Result<()> {
-    module("sheaf-web", &root().join("web/src/wasm"), "the engine")?;
-    module("sheaf-live", &root().join("web/src/wasm/live"), "the live channel")
+    module("sheaf-web", &root().join("web/src/wasm"), "the engine", Form::InParts)?;
+    module("sheaf-live", &root().join("web/src/wasm/live"), "the live channel", Form::Whole)
+}
+
+/// The engine whose functions note that they were called, and their names by those of the globals they note it in.
+pub(crate) fn noting_engine() -> Result<(PathBuf, BTreeMap<String, String>)> {
+    let out = target().join("xtask/noting");
+    module("sheaf-web", &out, "the engine that notes its calls", Form::NotingCalls)?;
+    let names = fs::read(out.join(NAMES)).context("the names of the engine's functions are gone")?;
+    Ok((out.join("sheaf_web_bg.wasm"), serde_json::from_slice(&names)?))
+}
+
+/// What the names of a noting engine's functions are in.
+const NAMES: &str = "names.json";
+
+/// What becomes of a module once it is small.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Whole,
+    /// Cut along the profile of the first part.
+    InParts,
+    NotingCalls,
+}
+
+/// The names of the functions in the engine's first part.
+pub(crate) fn first_part() -> PathBuf {
+    root().join("crates/web/first_part.txt")
 }
 
 /// Compiles one crate to WebAssembly, and makes its face.
-fn module(package: &str, out: &Path, what: &str) -> Result<()> {
+fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
     let name = package.replace('-', "_");
     {
         let _step = Step::begin(format!("compiling {what} to WebAssembly"));
@@ -62,11 +88,24 @@ fn module(package: &str, out: &Path, what: &str) -> Result<()> {
     }
     let compiled = target().join(WASM_TARGET).join("wasm").join(format!("{name}.wasm"));
     let wasm = out.join(format!("{name}_bg.wasm"));
-    let made = [wasm.clone(), out.join(format!("{name}.js")), out.join(format!("{name}.d.ts"))];
+    let second = out.join(format!("{name}_second.wasm"));
+    let mut made = vec![wasm.clone(), out.join(format!("{name}.js")), out.join(format!("{name}.d.ts"))];
     // The tools are as much a part of it: the lockfiles say which wasm-opt and which wasm-bindgen.
-    let locks = [root().join("web/package-lock.json"), root().join("Cargo.lock")];
-    let inputs = [compiled.as_path(), &locks[0], &locks[1]];
-    let stamp = Stamp::of(&out.join(".made-from"), &inputs, &WASM_OPT.join(" "))?;
+    let mut inputs = vec![compiled.clone(), root().join("web/package-lock.json"), root().join("Cargo.lock")];
+    let mut means = WASM_OPT.to_vec();
+    if form != Form::Whole {
+        means.extend(FOR_THE_CUT);
+        means.push(include_str!("parts.rs"));
+    }
+    match form {
+        Form::Whole => {}
+        Form::InParts => {
+            made.push(second.clone());
+            inputs.push(first_part());
+        }
+        Form::NotingCalls => made.push(out.join(NAMES)),
+    }
+    let stamp = Stamp::of(&out.join(".made-from"), &inputs, &means.join(" "))?;
     if stamp.holds(&made) {
         return Ok(());
     }
@@ -77,7 +116,9 @@ fn module(package: &str, out: &Path, what: &str) -> Result<()> {
         .input_path(&compiled)
         .web(true)?
         .typescript(true)
-        .remove_name_section(true)
+        // The cut goes by functions' names.
+        .remove_name_section(form == Form::Whole)
+        .demangle(false)
         .remove_producers_section(true)
         .out_name(&name)
         .generate(out)
@@ -85,9 +126,26 @@ fn module(package: &str, out: &Path, what: &str) -> Result<()> {
     Program::new("node")
         .args([root().join("web/node_modules/binaryen/bin/wasm-opt").as_os_str()])
         .args(WASM_OPT)
+        .args(if form == Form::Whole { &[][..] } else { &FOR_THE_CUT })
         .args([wasm.as_os_str(), "-o".as_ref(), wasm.as_os_str()])
         .read()
         .with_context(|| format!("wasm-opt could not make {what} smaller"))?;
+    match form {
+        Form::Whole => {}
+        Form::InParts => {
+            let profile =
+                fs::read_to_string(first_part()).context("the profile of the engine's first part")?;
+            let parts = parts::split(&fs::read(&wasm)?, &parts::Profile::parse(&profile))
+                .with_context(|| format!("{what} could not be cut in two"))?;
+            fs::write(&wasm, parts.first)?;
+            fs::write(&second, parts.second)?;
+        }
+        Form::NotingCalls => {
+            let (noting, names) = parts::noting_calls(&fs::read(&wasm)?)?;
+            fs::write(&wasm, noting)?;
+            fs::write(out.join(NAMES), serde_json::to_vec(&names)?)?;
+        }
+    }
     stamp.write()
 }
 
@@ -121,6 +179,10 @@ const WASM_OPT: [&str; 9] = [
     "--enable-sign-ext",
 ];
 
+/// What is to be cut keeps its functions' names, and its functions as they are written: what is put into its one caller would be in the
+/// first part with it, however rarely it runs.
+const FOR_THE_CUT: [&str; 2] = ["--debuginfo", "--one-caller-inline-max-function-size=100"];
+
 fn pages(flavour: Flavour) -> Result<PathBuf> {
     let web = root().join("web");
     let (out, mode) = match flavour {
@@ -135,7 +197,6 @@ fn pages(flavour: Flavour) -> Result<PathBuf> {
         }
     }
     inputs.sort();
-    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let stamp = Stamp::of(&out.join(".made-from"), &inputs, mode)?;
     if stamp.holds(&[out.join("index.html"), out.join("assets")]) {
         return Ok(out);
@@ -166,10 +227,10 @@ struct Stamp {
 
 impl Stamp {
     /// What something would be made from now: these files, by these means.
-    fn of(path: &Path, inputs: &[&Path], means: &str) -> Result<Self> {
+    fn of(path: &Path, inputs: &[impl AsRef<Path>], means: &str) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         hasher.write(means.as_bytes());
-        for input in inputs {
+        for input in inputs.iter().map(AsRef::as_ref) {
             hasher.write(input.as_os_str().as_encoded_bytes());
             let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
             hasher.write_usize(bytes.len());

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 /// What gzip puts around the deflated data.
 const GZIP_FRAME: usize = 18;
 
-/// The scripts that `index.html` names or preloads, the worker's, with what those import at once, and the engine's wasm.
+/// The scripts that `index.html` names or preloads, the worker's, with what those import at once, and the first part of the engine; and
+/// what is loaded once nothing waits any more: the engine's second part and the live channel.
 pub(crate) fn measure(app: &Path) -> Result<Value> {
     let index = fs::read_to_string(app.join("index.html")).context("the app has no index.html")?;
     let mut wanted: Vec<String> = quoted(&index).filter(|s| s.ends_with(".js")).map(file_name).collect();
@@ -26,18 +27,19 @@ pub(crate) fn measure(app: &Path) -> Result<Value> {
         wanted.extend(static_imports(&script));
         wanted.extend(workers(&script));
     }
-    let mut wasm = 0;
+    let (mut wasm, mut later) = (0, 0);
     for entry in fs::read_dir(app.join("assets")).context("the app has no assets")? {
         let path = entry?.path();
-        // The live channel is another module, loaded once a document is shown.
-        let is_engine = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sheaf_web"));
-        if is_engine && path.extension().is_some_and(|ending| ending == "wasm") {
-            wasm += gzipped(&fs::read(&path)?);
+        if path.extension().is_none_or(|ending| ending != "wasm") {
+            continue;
         }
+        let is_first =
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sheaf_web_bg"));
+        *(if is_first { &mut wasm } else { &mut later }) += gzipped(&fs::read(&path)?);
     }
     ensure!(scripts.iter().any(|name| name.starts_with("worker")), "no script begins the engine's worker");
     ensure!(js > 0 && wasm > 0, "the app's scripts or engine were not found in {}", app.display());
-    Ok(json!({ "js_gz_bytes": js, "wasm_gz_bytes": wasm }))
+    Ok(json!({ "js_gz_bytes": js, "wasm_gz_bytes": wasm, "later_wasm_gz_bytes": later }))
 }
 
 /// `import … from "./name.js"` and `import "./name.js"`, not `import("./name.js")`, which is loaded when it is needed.

@@ -30,11 +30,14 @@ pub mod view_text;
 #[cfg(target_arch = "wasm32")]
 mod live;
 #[cfg(target_arch = "wasm32")]
+mod second_part;
+#[cfg(target_arch = "wasm32")]
 mod sheaf;
 
 pub use open_document::Tell;
 #[cfg(target_arch = "wasm32")]
 pub use {
     live::{LiveSettings, Transport},
+    second_part::second_part,
     sheaf::Sheaf,
 };

@@ -2,6 +2,7 @@ import init, { Sheaf } from "../wasm/sheaf_web";
 import wasm from "../wasm/sheaf_web_bg.wasm?url";
 import { goLive } from "./live";
 import { CALLS, storeOf, tabOf, type Beginning, type Call, type FromEngine, type FromWorker, type Request, type Signed } from "./messages";
+import { SecondPart } from "./second_part";
 import { Signing } from "./signing";
 
 /** What the leader speaks through. */
@@ -10,6 +11,9 @@ interface Voices {
   tab(tab: string, message: FromEngine): void;
   stopped(cause?: unknown): void;
 }
+
+/** The calls that a page begins with. Once one is answered, nobody waits for what is loaded next. */
+const SHOWING: ReadonlySet<Call> = new Set<Call>(["attach", "refreshDocuments"]);
 
 type Methods = Record<Call, (...given: unknown[]) => unknown>;
 
@@ -23,13 +27,14 @@ export class Leading {
     private readonly sheaf: Sheaf,
     private readonly signing: Signing,
     private readonly voices: Voices,
+    private readonly secondPart: SecondPart,
   ) {}
 
-  /** The live channel is loaded with the first document, after it is shown. */
+  private rest: Promise<void> | undefined;
   private isLive = false;
 
   static async begin({ tab, config, account }: Beginning, online: boolean, voices: Voices): Promise<Leading> {
-    await init({ module_or_path: wasm });
+    const secondPart = new SecondPart((await init({ module_or_path: wasm })) as unknown as WebAssembly.Exports);
     const signing = new Signing((message, transfer) => voices.page(message, transfer));
     const sheaf = await Sheaf.start(
       config,
@@ -40,7 +45,7 @@ export class Leading {
       () => voices.stopped(),
     );
     if (!online) sheaf.online(false);
-    const leading = new Leading(sheaf, signing, voices);
+    const leading = new Leading(sheaf, signing, voices, secondPart);
     leading.tabs.add(tab);
     return leading;
   }
@@ -81,9 +86,12 @@ export class Leading {
           .catch(() => {})
           .then(() => {
             this.attaching.delete(view);
-            if (!this.isLive) goLive(this.sheaf);
-            this.isLive = true;
           });
+      }
+      if (SHOWING.has(call)) {
+        void Promise.resolve(returned)
+          .catch(() => {})
+          .then(() => this.loadTheRest(call));
       }
       const value = returned instanceof Promise ? ((await returned) as unknown) : returned;
       if (id !== 0) this.voices.tab(tab, { returned: { id, value } });
@@ -91,5 +99,13 @@ export class Leading {
       if (error instanceof WebAssembly.RuntimeError) this.voices.stopped(error);
       else this.voices.tab(tab, { refused: { id, why: error instanceof Error ? error.message : String(error) } });
     }
+  }
+
+  /** What a page does not have to wait for: the engine's second part and, with a first document, the live channel. */
+  private loadTheRest(shown: Call): void {
+    this.rest ??= this.secondPart.prepare();
+    if (shown !== "attach" || this.isLive) return;
+    this.isLive = true;
+    void this.rest.then(() => goLive(this.sheaf));
   }
 }

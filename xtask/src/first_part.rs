@@ -1,0 +1,43 @@
+//! `cargo xtask first-part`: records which functions of the engine run until a document is shown and what is typed in it is kept.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::step::{Program, Step};
+use crate::{root, tools, web};
+
+const HEAD: &str = "\
+# The functions of the engine's first part (xtask/src/parts.rs), as `cargo xtask first-part` recorded them. Not edited by hand.
+";
+
+/// What begins as soon as a document is shown, and so before the recording can end, but what nobody waits for.
+const MAY_COME_LATER: [&str; 8] =
+    ["doorbell", "jetstream", "firehose", "WebSocket", "fold", "publish", "deflate::", "::live::"];
+
+pub(crate) fn record() -> Result<()> {
+    let chromium = tools::chromium()?;
+    web::build(web::Flavour::Local)?;
+    let (engine, names) = web::noting_engine()?;
+    let _step = Step::begin("writing a first document in a browser");
+    let called = Program::new("node")
+        .args([root().join("web/e2e/first_part.mjs"), engine])
+        .env("CHROMIUM", chromium)
+        .read()?;
+    let functions: BTreeSet<&String> = called
+        .lines()
+        .filter_map(|global| names.get(global))
+        .filter(|name| !MAY_COME_LATER.iter().any(|part| name.contains(part)))
+        .collect();
+    ensure!(functions.len() > 100, "hardly any function of the engine ran");
+    let mut profile = HEAD.to_owned();
+    for function in &functions {
+        writeln!(profile, "{function}").expect("a string takes everything");
+    }
+    let path = web::first_part();
+    fs::write(&path, profile).with_context(|| format!("{} cannot be written", path.display()))?;
+    eprintln!("{} of {} functions are in the first part.", functions.len(), names.len());
+    Ok(())
+}
