@@ -38,6 +38,8 @@ export class OpenDocument implements View {
   readonly text: Crossing;
 
   private closed = false;
+  /** How often an engine was asked to take it on. */
+  private attachings = 0;
   private listeners: (() => void)[] = [];
   private openedAt = performance.now();
   private draft = "";
@@ -101,19 +103,26 @@ export class OpenDocument implements View {
   attach(): void {
     if (this.closed && !this.text.pending) return;
     this.text.detach();
+    const attaching = ++this.attachings;
     this.engine.ask("attach", this.name, this.address, document.hidden || this.closed, this.text.goingOn).then(
       (attached) => {
         this.text.attach(attached);
         this.take(attached.news);
         this.begun();
       },
-      // Where it was shown already, another engine is on its way; the status says how things are.
-      (error: Error) => this.begun(error),
+      (error: Error) => {
+        // Else another engine has been asked meanwhile.
+        if (attaching === this.attachings) this.failed(error);
+      },
     );
   }
 
   told(told: Told): void {
-    if (typeof told === "object" && "news" in told) this.take(told.news);
+    if (typeof told === "object" && "lastSeen" in told) {
+      this.text.lastSeen(told.lastSeen.text);
+      this.take(told.lastSeen.news);
+      this.begun();
+    } else if (typeof told === "object" && "news" in told) this.take(told.news);
     else {
       if (this.text.told(told)) this.tellListeners();
       this.read();
@@ -128,6 +137,13 @@ export class OpenDocument implements View {
   /** Whether something here waits for the engine. */
   get expects(): boolean {
     return this.text.pending || this.titles > 0;
+  }
+
+  /** The engine cannot open the document. What is shown already stays, to be copied. */
+  private failed(error: Error): void {
+    this.begun(error);
+    if (this.status) this.status = { ...this.status, sentence: error.message, tone: "attention", role: "reader" };
+    this.read();
   }
 
   private take(news: News): void {
