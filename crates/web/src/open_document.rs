@@ -8,19 +8,22 @@ use std::{
 
 use sheaf_client::{Change, DocumentHandle, Subscription, platform};
 use sheaf_core::{
-    replica::{Mark, Presence, Role},
+    replica::{Mark, Presence},
     text::{self, Utf16Offset, apply_splices, differences, utf16_len},
 };
 
 use crate::{
     last_seen::{self, LastSeen},
-    shown::{Attached, Editor, GoingOn, News, Person, Splice, Status, Told},
+    shown::{Attached, Editor, GoingOn, News, Person, Role, Splice, Status, Told},
     timeline::{Looking, Moment, RestoreError, Timeline},
     view_text::{OutOfStep, ViewText, sum},
 };
 
 /// Once the text has been at rest for so long, the views are asked whether theirs is the same.
 const REST: Duration = Duration::from_secs(1);
+
+/// A text that has just been opened is kept as it is seen after so long: once it is drawn.
+const DRAWN: Duration = Duration::from_millis(100);
 
 /// Tells a view something: it is called in any turn, and must not call back in the same.
 pub type Tell = Rc<dyn Fn(&str, Told)>;
@@ -128,6 +131,7 @@ impl OpenDocument {
         self.views.borrow_mut().push(view);
         self.tell_whether_hidden();
         self.watch();
+        self.keep_once_drawn();
         let splices = splices.into_iter().map(Splice::from).collect();
         Ok(Attached { text: whole, arrived, splices, news })
     }
@@ -350,16 +354,36 @@ impl OpenDocument {
         }
     }
 
+    /// A document that is opened for a moment only is worth being kept as it is seen, too.
+    fn keep_once_drawn(self: &Rc<Self>) {
+        if self.kept.borrow().is_some() {
+            return;
+        }
+        let document = Rc::downgrade(self);
+        platform::spawn(async move {
+            platform::sleep(DRAWN).await;
+            if let Some(document) = document.upgrade() {
+                document.keep_last_seen();
+            }
+        });
+    }
+
+    /// This is what is kept of it.
+    pub(crate) fn is_kept_as(&self, seen: &LastSeen) {
+        if self.kept.borrow().is_none() && self.handle.text() == seen.text {
+            self.kept.replace(Some((self.changes.get(), seen.title.clone(), Some(seen.role))));
+        }
+    }
+
     /// Keeps the text as it is seen now, for whoever opens the document next; nothing where there is none to see.
     fn keep_last_seen(&self) {
         let is_here = self.handle.status().document == Presence::Here;
-        let role = is_here.then(|| self.handle.role());
+        let role = is_here.then(|| self.handle.role().into());
         let now = (self.changes.get(), self.handle.title(), role);
         if self.kept.borrow().as_ref() == Some(&now) {
             return;
         }
-        let seen =
-            role.map(|role| LastSeen { title: now.1.clone(), role: role.into(), text: self.handle.text() });
+        let seen = role.map(|role| LastSeen { title: now.1.clone(), role, text: self.handle.text() });
         self.kept.replace(Some(now));
         self.handle.note(last_seen::NOTE, seen.and_then(|seen| seen.to_note()));
     }
