@@ -40,6 +40,8 @@ export class OpenDocument implements View {
   private closed = false;
   /** How often an engine was asked to take it on. */
   private attachings = 0;
+  /** What is so of a text that is shown and that no engine has: it is as last seen, or it cannot be opened. */
+  private without: "opening" | "refused" | undefined;
   private listeners: (() => void)[] = [];
   private openedAt = performance.now();
   private draft = "";
@@ -107,6 +109,7 @@ export class OpenDocument implements View {
     this.engine.ask("attach", this.name, this.address, document.hidden || this.closed, this.text.goingOn).then(
       (attached) => {
         this.text.attach(attached);
+        this.without = undefined;
         this.take(attached.news);
         this.begun();
       },
@@ -120,6 +123,7 @@ export class OpenDocument implements View {
   told(told: Told): void {
     if (typeof told === "object" && "lastSeen" in told) {
       this.text.lastSeen(told.lastSeen.text);
+      this.without = "opening";
       this.take(told.lastSeen.news);
       this.begun();
     } else if (typeof told === "object" && "news" in told) this.take(told.news);
@@ -142,7 +146,9 @@ export class OpenDocument implements View {
   /** The engine cannot open the document. What is shown already stays, to be copied. */
   private failed(error: Error): void {
     this.begun(error);
-    if (this.status) this.status = { ...this.status, sentence: error.message, tone: "attention", role: "reader" };
+    if (!this.status) return;
+    this.without = "refused";
+    this.status = { ...this.status, sentence: error.message, tone: "attention", role: "reader" };
     this.read();
   }
 
@@ -302,9 +308,10 @@ export class OpenDocument implements View {
   /** What is so, as far as it can be told here: the engine speaks of what it has been told. */
   private asFarAsKnown(status: Status): Status {
     const { pendingSince } = this;
-    if (pendingSince === undefined || status.saving || status.document !== "here") return status;
+    if (pendingSince === undefined || status.saving || status.document !== "here" || this.without === "refused") return status;
     if (this.engine.waiting) return { ...status, sentence: WAITING, tone: "attention", saving: false };
-    const late = performance.now() - pendingSince > SAVING_MS;
+    // What is typed in a text as it was last seen is not being saved yet: it is still “Opening”.
+    const late = this.without === undefined && performance.now() - pendingSince > SAVING_MS;
     return late ? { ...status, sentence: SAVING, tone: "working", saving: true } : status;
   }
 }
