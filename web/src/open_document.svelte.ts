@@ -38,6 +38,10 @@ export class OpenDocument implements View {
   readonly text: Crossing;
 
   private closed = false;
+  /** How often an engine was asked to take it on. */
+  private attachings = 0;
+  /** What is so of a text that is shown and that no engine has: it is as last seen, or it cannot be opened. */
+  private without: "opening" | "refused" | undefined;
   private listeners: (() => void)[] = [];
   private openedAt = performance.now();
   private draft = "";
@@ -101,19 +105,28 @@ export class OpenDocument implements View {
   attach(): void {
     if (this.closed && !this.text.pending) return;
     this.text.detach();
+    const attaching = ++this.attachings;
     this.engine.ask("attach", this.name, this.address, document.hidden || this.closed, this.text.goingOn).then(
       (attached) => {
         this.text.attach(attached);
+        this.without = undefined;
         this.take(attached.news);
         this.begun();
       },
-      // Where it was shown already, another engine is on its way; the status says how things are.
-      (error: Error) => this.begun(error),
+      (error: Error) => {
+        // Else another engine has been asked meanwhile.
+        if (attaching === this.attachings) this.failed(error);
+      },
     );
   }
 
   told(told: Told): void {
-    if (typeof told === "object" && "news" in told) this.take(told.news);
+    if (typeof told === "object" && "lastSeen" in told) {
+      this.text.lastSeen(told.lastSeen.text);
+      this.without = "opening";
+      this.take(told.lastSeen.news);
+      this.begun();
+    } else if (typeof told === "object" && "news" in told) this.take(told.news);
     else {
       if (this.text.told(told)) this.tellListeners();
       this.read();
@@ -128,6 +141,15 @@ export class OpenDocument implements View {
   /** Whether something here waits for the engine. */
   get expects(): boolean {
     return this.text.pending || this.titles > 0;
+  }
+
+  /** The engine cannot open the document. What is shown already stays, to be copied. */
+  private failed(error: Error): void {
+    this.begun(error);
+    if (!this.status) return;
+    this.without = "refused";
+    this.status = { ...this.status, sentence: error.message, tone: "attention", role: "reader" };
+    this.read();
   }
 
   private take(news: News): void {
@@ -286,9 +308,10 @@ export class OpenDocument implements View {
   /** What is so, as far as it can be told here: the engine speaks of what it has been told. */
   private asFarAsKnown(status: Status): Status {
     const { pendingSince } = this;
-    if (pendingSince === undefined || status.saving || status.document !== "here") return status;
+    if (pendingSince === undefined || status.saving || status.document !== "here" || this.without === "refused") return status;
     if (this.engine.waiting) return { ...status, sentence: WAITING, tone: "attention", saving: false };
-    const late = performance.now() - pendingSince > SAVING_MS;
+    // What is typed in a text as it was last seen is not being saved yet: it is still “Opening”.
+    const late = this.without === undefined && performance.now() - pendingSince > SAVING_MS;
     return late ? { ...status, sentence: SAVING, tone: "working", saving: true } : status;
   }
 }

@@ -123,7 +123,7 @@ class View implements TextView {
   engine: Engine;
   readonly text: Crossing;
 
-  constructor(text: string) {
+  constructor(text: string, begins: "attached" | "lastSeen" = "attached") {
     this.engine = new Engine(text);
     this.text = new Crossing({
       change: (number, seen, splices) => this.engine.change(number, seen, splices),
@@ -132,7 +132,8 @@ class View implements TextView {
       select: () => {},
       attach: () => this.engine.attach(),
     });
-    this.text.attach({ text, arrived: false, splices: [] });
+    if (begins === "lastSeen") this.text.lastSeen(text);
+    else this.text.attach({ text, arrived: false, splices: [] });
     this.state = EditorState.create({ doc: this.text.begin(), extensions: plainText });
     this.text.connect(this);
   }
@@ -147,7 +148,7 @@ class View implements TextView {
   /** The next thing the engine said arrives. */
   hear(): void {
     const told = this.engine.toView.shift();
-    if (told !== undefined && typeof told === "object" && !("news" in told)) this.text.told(told);
+    if (told !== undefined && typeof told === "object" && !("news" in told || "lastSeen" in told)) this.text.told(told);
   }
 
   engineDies(): void {
@@ -228,7 +229,8 @@ describe("whatever both sides do, in whatever order it arrives, the shown text b
 describe("whenever the engine dies, what was typed is there once", () => {
   test.each(Array.from({ length: 200 }, (_, i) => FIRST_SEED + i))("seed %i", (seed) => {
     const pick = random(seed);
-    const view = new View("");
+    // One in two has only seen the text before there was an engine.
+    const view = new View("", seed % 2 ? "lastSeen" : "attached");
     let typed = 0;
     for (let step = 0; step < 150; step++) {
       switch (pick(7)) {
@@ -253,6 +255,7 @@ describe("whenever the engine dies, what was typed is there once", () => {
           if (pick(4) === 0) view.engineDies();
       }
     }
+    view.engineDies();
     view.settle();
     expect(view.engine.text).toBe(Array.from({ length: typed }, (_, n) => `<${n + 1}😀>`).join(""));
     expect(view.shown).toBe(view.engine.text);
@@ -382,4 +385,23 @@ test("splices and changes say the same", () => {
   expect(after).toBe("b\ncd");
   expect(changes.apply(EditorState.create({ doc: "abcd", extensions: plainText }).doc).toString()).toBe(after);
   expect(splicesOf(changes).length).toBeGreaterThan(0);
+});
+
+test("a view that shows a text as it was last seen takes what is typed, and goes on from both", () => {
+  const view = new View("Last seen.", "lastSeen");
+  expect(view.shown).toBe("Last seen.");
+  view.dispatch({ changes: { from: 0, insert: "Typed. " }, selection: { anchor: 7 } });
+  view.text.step("undo");
+  view.text.select();
+  expect(view.engine.toEngine, "there is no engine yet").toEqual([]);
+  expect(view.text.pending).toBe(true);
+  expect(view.text.goingOn, "what it has seen is all that it goes on from").toEqual({ text: "Last seen." });
+
+  view.text.attach({ arrived: false, splices: [{ at: 10, delete: 0, insert: " Since." }] });
+  view.text.show();
+  expect(view.shown).toBe("Typed. Last seen. Since.");
+  expect(view.state.selection.main.head, "the caret stays").toBe(7);
+  expect(view.engine.toEngine).toEqual([{ change: { number: 1, seen: 1, splices: [{ at: 0, delete: 0, insert: "Typed. " }] } }]);
+  view.text.told({ done: 1 });
+  expect(view.engine.toEngine.at(-1), "what was asked for after it follows").toEqual({ step: 2 });
 });

@@ -190,6 +190,11 @@ impl Client {
         self.for_each_open(|open| open.online(online));
     }
 
+    /// Whether the device has a network, as far as it said.
+    pub fn is_online(&self) -> bool {
+        self.0.online.get()
+    }
+
     fn for_each_open(&self, mut act: impl FnMut(&Open)) {
         let open: Vec<Rc<Open>> = self.0.open.borrow().iter().filter_map(Weak::upgrade).collect();
         open.iter().filter(|open| !open.closed.get()).for_each(|open| act(open));
@@ -365,12 +370,7 @@ impl Client {
         name: &str,
         note: Option<Vec<u8>>,
     ) -> Result<(), StoreError> {
-        let key = notes::key(document, name);
-        let op = match note {
-            Some(value) => StoreOp::Put { key, value },
-            None => StoreOp::Delete { key },
-        };
-        self.0.world.store.write(vec![op]).await
+        self.0.world.store.write(vec![notes::op(document, name, note)]).await
     }
 
     /// How many changes to this document are on this device and nowhere else, whether it is open or not.

@@ -7,7 +7,7 @@ use sheaf_core::{
     document_link::DocumentLink,
     document_uri::DocumentUri,
     history::History,
-    replica::{Audit, Event, Mark, Person, Role, Status, StoreOp, ToArchive},
+    replica::{Audit, Event, Mark, Person, Role, Status, ToArchive},
     text::{Splice, Utf16Offset, apply_splices},
 };
 use sheaf_repo::did::Did;
@@ -102,9 +102,17 @@ impl DocumentHandle {
         self.edit(splices);
         let is_taken = self.text() == expected;
         if is_taken {
-            self.open().keep(vec![StoreOp::Put { key: notes::key(self.uri(), name), value: note }]);
+            self.note(name, Some(note));
         }
         is_taken
+    }
+
+    /// Keeps a note beside the document, or with `None` throws it away, with whatever goes to the device's store next:
+    /// [`Client::note`] gives it back. Nobody is told when that fails.
+    ///
+    /// [`Client::note`]: crate::Client::note
+    pub fn note(&self, name: &str, note: Option<Vec<u8>>) {
+        self.open().keep(vec![notes::op(self.uri(), name, note)]);
     }
 
     /// [`edit`](Self::edit) by a view that may offer the same change again: see [`Mark`].

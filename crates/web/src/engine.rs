@@ -13,6 +13,7 @@ use sheaf_repo::did::Did;
 
 use crate::{
     details::Details,
+    last_seen::{self, LastSeen},
     open_document::{OpenDocument, Tell},
     shown::{Attached, Editor, GoingOn, Splice, Told},
     timeline::{Moment, RestoreError, Timeline},
@@ -90,13 +91,35 @@ impl Engine {
         hidden: bool,
         going_on: Option<GoingOn>,
     ) -> Result<Attached, AttachError> {
+        let seen = match going_on {
+            Some(_) => None,
+            None => self.show_last_seen(&view, link).await,
+        };
         let document = self.document(link).await?;
+        if let Some(seen) = &seen {
+            document.is_kept_as(seen);
+        }
+        let going_on = going_on.or(seen.map(|seen| GoingOn { text: seen.text, on_its_way: None }));
         if going_on.as_ref().is_some_and(|going_on| going_on.on_its_way.is_some()) {
             // What is said to have arrived must not get lost any more.
             document.durable().await;
         }
         self.views.borrow_mut().insert(view.clone(), Rc::clone(&document));
         Ok(document.attach(view, hidden, going_on)?)
+    }
+
+    /// While the engine reads and weaves what the device has of a document, the view shows the text as it was last seen, and goes on
+    /// from there.
+    async fn show_last_seen(&self, view: &str, link: &DocumentLink) -> Option<LastSeen> {
+        if self.documents.borrow().contains_key(&link.document) {
+            return None;
+        }
+        // Without it the view waits for the text.
+        let note = self.client.note(&link.document, last_seen::NOTE).await.ok()??;
+        let seen = LastSeen::of_note(&note)?;
+        let news = seen.news(link, self.client.is_online());
+        (self.tell)(view, Told::LastSeen { text: seen.text.clone(), news });
+        Some(seen)
     }
 
     async fn document(&self, link: &DocumentLink) -> Result<Rc<OpenDocument>, OpenError> {

@@ -21,6 +21,7 @@
 mod clock;
 pub mod details;
 pub mod engine;
+pub mod last_seen;
 mod open_document;
 pub mod sentence;
 pub mod shown;

@@ -8,18 +8,22 @@ use std::{
 
 use sheaf_client::{Change, DocumentHandle, Subscription, platform};
 use sheaf_core::{
-    replica::Mark,
+    replica::{Mark, Presence},
     text::{self, Utf16Offset, apply_splices, differences, utf16_len},
 };
 
 use crate::{
-    shown::{Attached, Editor, GoingOn, News, Person, Splice, Status, Told},
+    last_seen::{self, LastSeen},
+    shown::{Attached, Editor, GoingOn, News, Person, Role, Splice, Status, Told},
     timeline::{Looking, Moment, RestoreError, Timeline},
     view_text::{OutOfStep, ViewText, sum},
 };
 
 /// Once the text has been at rest for so long, the views are asked whether theirs is the same.
 const REST: Duration = Duration::from_secs(1);
+
+/// A text that has just been opened is kept as it is seen after so long: once it is drawn.
+const DRAWN: Duration = Duration::from_millis(100);
 
 /// Tells a view something: it is called in any turn, and must not call back in the same.
 pub type Tell = Rc<dyn Fn(&str, Told)>;
@@ -33,6 +37,8 @@ pub(crate) struct OpenDocument {
     announced: Cell<bool>,
     /// Counts what happened to the text.
     changes: Cell<u64>,
+    /// As what it is kept for whoever opens it next: with how many changes, which title and which role, or as not here.
+    kept: RefCell<Option<(u64, String, Option<Role>)>>,
     watching: Cell<bool>,
     subscription: RefCell<Option<Subscription>>,
 }
@@ -60,6 +66,7 @@ impl OpenDocument {
             tell,
             announced: Cell::new(false),
             changes: Cell::new(0),
+            kept: RefCell::default(),
             watching: Cell::new(false),
             subscription: RefCell::default(),
         });
@@ -82,7 +89,7 @@ impl OpenDocument {
     /// # Errors
     /// What it says is on its way is no change of the text it says it has.
     pub(crate) fn attach(
-        &self,
+        self: &Rc<Self>,
         name: String,
         hidden: bool,
         going_on: Option<GoingOn>,
@@ -123,6 +130,8 @@ impl OpenDocument {
         };
         self.views.borrow_mut().push(view);
         self.tell_whether_hidden();
+        self.watch();
+        self.keep_once_drawn();
         let splices = splices.into_iter().map(Splice::from).collect();
         Ok(Attached { text: whole, arrived, splices, news })
     }
@@ -200,6 +209,9 @@ impl OpenDocument {
     fn tell_whether_hidden(&self) {
         let hidden = self.views.borrow().iter().all(|view| view.hidden);
         self.handle.hidden(hidden);
+        if hidden {
+            self.keep_last_seen();
+        }
     }
 
     // --- the timeline ---
@@ -266,9 +278,10 @@ impl OpenDocument {
     }
 
     /// The same at once.
-    pub(crate) fn announce_now(&self) {
+    pub(crate) fn announce_now(self: &Rc<Self>) {
         let (_, durable) = self.handle.edits();
         let now = self.news();
+        let mut is_seen_otherwise = false;
         for view in self.views.borrow_mut().iter_mut() {
             if let Some((number, _)) = view.waits.take_if(|(_, made)| *made <= durable) {
                 (self.tell)(&view.name, Told::Done(number));
@@ -282,10 +295,14 @@ impl OpenDocument {
                 news.people.clone_from(&view.news.people);
             }
             if news != view.news {
+                is_seen_otherwise |= news.is_seen_otherwise_than(&view.news);
                 view.news = news.clone();
                 news.people = news.people.filter(|_| is_even);
                 (self.tell)(&view.name, Told::News(news));
             }
+        }
+        if is_seen_otherwise {
+            self.watch();
         }
     }
 
@@ -302,7 +319,7 @@ impl OpenDocument {
         }
     }
 
-    /// Once the text is at rest, has every view compare its own.
+    /// Once the text is at rest, has every view compare its own, and keeps it as it is seen.
     fn watch(self: &Rc<Self>) {
         if self.watching.replace(true) {
             return;
@@ -327,6 +344,7 @@ impl OpenDocument {
     }
 
     fn check(&self) {
+        self.keep_last_seen();
         let text = self.handle.text();
         let (length, sum) = (utf16_len(&text), sum(&text));
         for view in self.views.borrow().iter() {
@@ -334,6 +352,40 @@ impl OpenDocument {
                 (self.tell)(&view.name, Told::Check { number, length, sum });
             }
         }
+    }
+
+    /// A document that is opened for a moment only is worth being kept as it is seen, too.
+    fn keep_once_drawn(self: &Rc<Self>) {
+        if self.kept.borrow().is_some() {
+            return;
+        }
+        let document = Rc::downgrade(self);
+        platform::spawn(async move {
+            platform::sleep(DRAWN).await;
+            if let Some(document) = document.upgrade() {
+                document.keep_last_seen();
+            }
+        });
+    }
+
+    /// This is what is kept of it.
+    pub(crate) fn is_kept_as(&self, seen: &LastSeen) {
+        if self.kept.borrow().is_none() && self.handle.text() == seen.text {
+            self.kept.replace(Some((self.changes.get(), seen.title.clone(), Some(seen.role))));
+        }
+    }
+
+    /// Keeps the text as it is seen now, for whoever opens the document next; nothing where there is none to see.
+    fn keep_last_seen(&self) {
+        let is_here = self.handle.status().document == Presence::Here;
+        let role = is_here.then(|| self.handle.role().into());
+        let now = (self.changes.get(), self.handle.title(), role);
+        if self.kept.borrow().as_ref() == Some(&now) {
+            return;
+        }
+        let seen = role.map(|role| LastSeen { title: now.1.clone(), role, text: self.handle.text() });
+        self.kept.replace(Some(now));
+        self.handle.note(last_seen::NOTE, seen.and_then(|seen| seen.to_note()));
     }
 
     fn is_out_of_step(&self, name: &str) {

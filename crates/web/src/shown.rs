@@ -106,11 +106,26 @@ pub struct News {
     pub can_redo: bool,
 }
 
+impl News {
+    /// Whether somebody who opens the document would see it otherwise at once.
+    pub(crate) fn is_seen_otherwise_than(&self, other: &Self) -> bool {
+        let seen = |news: &Self| (news.status.document, news.status.role);
+        seen(self) != seen(other) || self.title != other.title
+    }
+}
+
 /// What a view is told, in order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum Told {
+    /// What a view that just begins has to show until the engine has the text: what was seen last. From there it goes on.
+    LastSeen {
+        /// The whole text.
+        text: String,
+        /// What was known beside it.
+        news: News,
+    },
     /// The text changed otherwise than by the view's own change.
     Text {
         /// How many splices it has been told with these.
@@ -239,7 +254,7 @@ pub enum Shown {
 }
 
 /// What the account may do here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub enum Role {

@@ -30,7 +30,8 @@ use sheaf_core::{
 use sheaf_repo::did::Did;
 use sheaf_web::{
     engine::Engine,
-    shown::{GoingOn, OnItsWay, Splice, Told},
+    last_seen,
+    shown::{Attached, GoingOn, News, OnItsWay, Role, Splice, Told},
     timeline::{FateShown, RestoreError},
 };
 
@@ -71,12 +72,19 @@ impl Authed for Away {
 struct Disk {
     kept: Memory,
     held_up: Rc<Cell<bool>>,
+    /// Reading all that there is of a document takes its time.
+    reads_slowly: Rc<Cell<bool>>,
     dead: Rc<Cell<bool>>,
 }
 
 impl Store for Disk {
     fn scan<'a>(&'a self, prefix: &'a str) -> LocalFuture<'a, Result<Vec<Entry>, StoreError>> {
-        self.kept.scan(prefix)
+        Box::pin(async move {
+            while self.reads_slowly.get() {
+                tokio::task::yield_now().await;
+            }
+            self.kept.scan(prefix).await
+        })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> LocalFuture<'a, Result<Option<Vec<u8>>, StoreError>> {
@@ -116,7 +124,8 @@ struct Life {
 }
 
 fn life(kept: &Memory) -> Life {
-    let disk = Disk { kept: kept.clone(), held_up: Rc::default(), dead: Rc::default() };
+    let disk =
+        Disk { kept: kept.clone(), held_up: Rc::default(), reads_slowly: Rc::default(), dead: Rc::default() };
     let config = r#"{ "plc": "http://localhost:1", "doh": null, "jetstream": [] }"#;
     let client = Client::new(Parts {
         config: NetworkConfig::from_json(config).unwrap(),
@@ -162,6 +171,22 @@ impl View {
             .map(|(number, change)| OnItsWay { number: *number, splices: plain(&change.splices()) });
         let going_on = (!first).then(|| GoingOn { text: self.base.clone(), on_its_way });
         let attached = life.engine.attach(self.name.clone(), link, false, going_on).await.unwrap();
+        self.look(life);
+        self.attached(life, attached);
+    }
+
+    /// Shows the text as it was last seen, if that is what the engine has told; with what was known beside it.
+    fn look(&mut self, life: &Life) -> Option<News> {
+        let mut mail = life.mail.borrow_mut();
+        let told = mail.get_mut(&self.name)?.pop_front_if(|told| matches!(told, Told::LastSeen { .. }))?;
+        let Told::LastSeen { text, news } = told else { unreachable!("it was looked at") };
+        self.shown.clone_from(&text);
+        self.base = text;
+        Some(news)
+    }
+
+    /// The engine has taken the view on.
+    fn attached(&mut self, life: &Life, attached: Attached) {
         if let Some(text) = attached.text {
             self.shown.clone_from(&text);
             self.base = text;
@@ -214,6 +239,7 @@ impl View {
                 self.send(life);
             }
             Some(Told::OutOfStep) => panic!("{} is out of step", self.name),
+            Some(Told::LastSeen { .. }) => panic!("{} has begun already", self.name),
             Some(Told::News(_) | Told::Check { .. }) => {}
             None => return false,
         }
@@ -230,10 +256,15 @@ impl View {
         self.on_its_way = Some((self.number, change));
     }
 
-    fn write(&mut self, life: &Life, splice: text::Splice) {
+    /// What it has not taken to an engine yet is typed all the same.
+    fn write_ahead(&mut self, splice: text::Splice) {
         let change = Change::of(std::slice::from_ref(&splice), utf16_len(&self.shown)).unwrap();
         apply_splices(&mut self.shown, &[splice]).unwrap();
         self.later.push(change);
+    }
+
+    fn write(&mut self, life: &Life, splice: text::Splice) {
+        self.write_ahead(splice);
         self.send(life);
     }
 
@@ -509,5 +540,169 @@ fn the_timeline_leads_back_by_an_edit_that_can_be_taken_back() {
         life.engine.close_timeline("a 1");
         assert!(life.engine.moment("a 1", 0).is_none());
         assert_eq!(life.engine.restore("a 1", 0), Err(RestoreError::NotLooking));
+    });
+}
+
+/// A document whose text as last seen is older than what the device has: `seen` was, `since` came after it.
+async fn seen_and_since(kept: &Memory, seen: &str, since: &str) -> DocumentLink {
+    // What came after it has no time to be kept as it is seen.
+    tokio::time::pause();
+    let link = document(kept).await;
+    let life = life(kept);
+    let mut views = [View::new("a 1")];
+    views[0].attach(&life, &link, true).await;
+    views[0].write(&life, text::Splice::insert(0, seen));
+    settle(&life, &mut views).await;
+    life.engine.detach("a 1").await;
+    views[0].attach(&life, &link, false).await;
+    views[0].write(&life, text::Splice::insert(utf16_len(seen), since));
+    settle(&life, &mut views).await;
+    // Killed, and so it keeps nothing more.
+    life.disk.dead.set(true);
+    link
+}
+
+/// What a view that begins is told before the engine has read anything, and then its being taken on.
+async fn begin_slowly(
+    life: &Life,
+    view: &mut View,
+    link: &DocumentLink,
+    meanwhile: impl FnOnce(&mut View, Option<News>),
+) -> Attached {
+    life.disk.reads_slowly.set(true);
+    let attaching = life.engine.attach(view.name.clone(), link, false, None);
+    let looking = async {
+        let_others_run().await;
+        let news = view.look(life);
+        meanwhile(view, news);
+        life.disk.reads_slowly.set(false);
+    };
+    futures_util::join!(attaching, looking).0.unwrap()
+}
+
+#[test]
+fn a_text_is_shown_as_last_seen_before_it_is_read_and_goes_on_from_there() {
+    run(async {
+        let kept = Memory::new();
+        let link = seen_and_since(&kept, "Seen 😀. ", "Since. ").await;
+        let life = life(&kept);
+        let mut view = View::new("b 1");
+        let attached = begin_slowly(&life, &mut view, &link, |view, news| {
+            assert_eq!(view.shown, "Seen 😀. ");
+            let news = news.expect("what was last seen");
+            assert_eq!((news.title.as_str(), news.status.role), ("Notes", Role::Owner));
+            assert_eq!((news.link, news.status.sentence.as_str()), (link.fragment(), "Opening"));
+            view.write_ahead(text::Splice::insert(0, "Typed. "));
+        })
+        .await;
+        assert_eq!(attached.text, None, "the view has one");
+        view.attached(&life, attached);
+        let mut views = [view];
+        settle(&life, &mut views).await;
+        assert_eq!(views[0].shown, "Typed. Seen 😀. Since. ");
+        assert_eq!(views[0].base, views[0].shown);
+
+        let mut other = View::new("c 1");
+        other.attach(&life, &link, true).await;
+        assert_eq!(other.shown, "Typed. Seen 😀. Since. ");
+        // What was typed meanwhile is what is taken back.
+        life.engine.step("b 1", 2, true);
+        let [view] = views;
+        let mut views = [other, view];
+        life.mail.borrow_mut().get_mut("b 1").unwrap().retain(|told| !matches!(told, Told::Done(2)));
+        settle(&life, &mut views).await;
+        for view in &views {
+            assert_eq!(view.shown, "Seen 😀. Since. ");
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_dies_while_it_reads_takes_nothing_along() {
+    run(async {
+        let kept = Memory::new();
+        let link = seen_and_since(&kept, "Seen. ", "Since. ").await;
+        let mut life = life(&kept);
+        life.disk.reads_slowly.set(true);
+        let mut view = View::new("b 1");
+        {
+            let attaching = life.engine.attach(view.name.clone(), &link, false, None);
+            let looking = async {
+                let_others_run().await;
+                view.look(&life).expect("what was last seen");
+                view.write_ahead(text::Splice::insert(6, "Typed. "));
+            };
+            futures_util::pin_mut!(attaching);
+            let select = futures_util::future::select(attaching, Box::pin(looking));
+            assert!(matches!(select.await, futures_util::future::Either::Right(_)), "it was slower");
+        }
+        life.disk.dead.set(true);
+        life = self::life(&kept);
+        view.attach(&life, &link, false).await;
+        let mut views = [view];
+        settle(&life, &mut views).await;
+        let text = &views[0].shown;
+        assert!(["Seen. Typed. Since. ", "Seen. Since. Typed. "].contains(&text.as_str()), "{text}");
+    });
+}
+
+#[test]
+fn without_a_text_as_last_seen_a_view_waits_for_the_text() {
+    run(async {
+        let kept = Memory::new();
+        let link = seen_and_since(&kept, "Seen. ", "Since. ").await;
+        let note = format!("note/{}/{}", link.document, last_seen::NOTE);
+        for note in [
+            StoreOp::Put { key: note.clone(), value: b"damaged".to_vec() },
+            StoreOp::Delete { key: note.clone() },
+        ] {
+            kept.write(vec![note]).await.unwrap();
+            let life = life(&kept);
+            let mut view = View::new("b 1");
+            let attached = begin_slowly(&life, &mut view, &link, |_, news| assert_eq!(news, None)).await;
+            view.attached(&life, attached);
+            assert_eq!(view.shown, "Seen. Since. ");
+            life.disk.dead.set(true);
+        }
+    });
+}
+
+#[test]
+fn what_another_tab_has_open_is_told_as_it_is() {
+    run(async {
+        let kept = Memory::new();
+        let link = seen_and_since(&kept, "Seen. ", "Since. ").await;
+        let life = life(&kept);
+        View::new("b 1").attach(&life, &link, true).await;
+        let mut view = View::new("c 1");
+        let attached = life.engine.attach("c 1".into(), &link, false, None).await.unwrap();
+        assert_eq!(view.look(&life), None);
+        assert_eq!(attached.text.as_deref(), Some("Seen. Since. "));
+    });
+}
+
+#[test]
+fn a_text_at_rest_is_kept_as_it_is_seen_and_goes_with_the_document() {
+    run(async {
+        tokio::time::pause();
+        let kept = Memory::new();
+        let link = document(&kept).await;
+        let life = life(&kept);
+        let mut views = [View::new("a 1")];
+        views[0].attach(&life, &link, true).await;
+        views[0].write(&life, text::Splice::insert(0, "At rest."));
+        settle(&life, &mut views).await;
+        let client = life.engine.client();
+        let seen = async || {
+            let note = client.note(&link.document, last_seen::NOTE).await.unwrap()?;
+            last_seen::LastSeen::of_note(&note).map(|seen| seen.text)
+        };
+        while seen().await.is_none_or(|text| text.is_empty()) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(seen().await.as_deref(), Some("At rest."));
+        life.engine.detach("a 1").await;
+        client.discard(&link.document).await.unwrap();
+        assert_eq!(seen().await, None);
     });
 }

@@ -52,7 +52,7 @@ export class Crossing {
   private seen = 0;
   private last = 0;
   private attached = false;
-  /** Whether an engine ever took it on. */
+  /** Whether there is a text, an engine's or as it was last seen. */
   private begun = false;
   private view: TextView | undefined;
   private selected = "";
@@ -77,6 +77,12 @@ export class Crossing {
     return { text, onItsWay: { number: onItsWay.number, splices: sectionsOf(onItsWay.what) } };
   }
 
+  /** The text as it was last seen, before an engine has it: the view begins with it, as though an engine had told it. */
+  lastSeen(text: string): void {
+    this.base = Text.of(text.split("\n"));
+    this.begun = true;
+  }
+
   /** An engine has taken the view on. */
   attach({ text, arrived, splices }: { text?: string | undefined; arrived: boolean; splices: Splice[] }): void {
     if (text !== undefined) this.base = Text.of(text.split("\n"));
@@ -91,7 +97,7 @@ export class Crossing {
   }
 
   /** What the engine tells of the text. Whether something is to be shown. */
-  told(told: Exclude<Told, { news: unknown }>): boolean {
+  told(told: Exclude<Told, { news: unknown } | { lastSeen: unknown }>): boolean {
     if (!this.attached) return false;
     if (told === "outOfStep") {
       this.lost("The engine says that this view is out of step; it begins anew.");

@@ -1,0 +1,119 @@
+// A document that is opened again shows its text as it was last seen, and can be written in, while the engine still reads it.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { makeWorld, settled, until } from "./world.mjs";
+
+const ENGINE = /\/sheaf_web_bg[^/]*\.wasm/;
+const GO_ON = "the test lets the engine go on";
+
+/** In the engine's worker: to read a document, the engine takes a lock first, and has to wait for that. */
+function hold(goOn) {
+  const request = navigator.locks.request.bind(navigator.locks);
+  const go = new Promise((resolve) => (new BroadcastChannel(goOn).onmessage = resolve));
+  navigator.locks.request = (name, ...rest) => (name.startsWith("slot/") ? go.then(() => request(name, ...rest)) : request(name, ...rest));
+}
+
+describe("a text as it was last seen", () => {
+  let world, alice, bob, link;
+
+  before(async () => {
+    world = await makeWorld();
+    [alice, bob] = await Promise.all([world.signedIn("alice.test"), world.signedIn("bob.test")]);
+    link = await alice.newDocument(`Last seen ${Date.now()}`);
+    await alice.share("bob.test");
+    await alice.typeAtEnd("Seen. ");
+    await alice.statusSays(/^Published/);
+    await bob.openDocument(link);
+    await bob.mayWrite();
+    await bob.sees("Seen. ");
+  });
+  after(() => world?.close());
+
+  /** Leaves a document for the list; what was seen of it is kept then. */
+  async function leave(person) {
+    await person.page.getByRole("link", { name: "Documents" }).click();
+    await person.page.getByRole("heading", { name: "Documents" }).waitFor();
+    await until(() => person.page.evaluate(lastSeen), (kept) => kept > 0, "the text to be kept as it is seen");
+  }
+
+  /** How many texts are kept as they were last seen. */
+  async function lastSeen() {
+    const names = (await indexedDB.databases()).map(({ name }) => name).filter((name) => name.startsWith("sheaf did:"));
+    let found = 0;
+    for (const name of names) {
+      const database = await new Promise((resolve, reject) => {
+        const request = indexedDB.open(name);
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+      found += await new Promise((resolve, reject) => {
+        const request = database.transaction("kept").objectStore("kept").getAllKeys();
+        request.onsuccess = () => resolve(request.result.filter((key) => /^note\/.*\/last-seen$/.test(key)).length);
+        request.onerror = () => reject(request.error);
+      });
+      database.close();
+    }
+    return found;
+  }
+
+  async function openHeld(person) {
+    // The engine does not begin before its worker is as the test wants it.
+    const held = new Promise((resolve) => person.page.once("worker", (worker) => resolve(worker.evaluate(hold, GO_ON))));
+    await person.context.route(ENGINE, async (route) => {
+      await held;
+      await route.continue();
+    });
+    await person.openDocument(link);
+    await person.context.unroute(ENGINE);
+  }
+
+  async function letGo(person) {
+    await person.page.evaluate((name) => new BroadcastChannel(name).postMessage(0), GO_ON);
+  }
+
+  test("is on the screen before the engine has read it; what is typed meanwhile is kept, and what others wrote comes", async () => {
+    await leave(alice);
+    await bob.typeAtEnd("Since. ");
+    await bob.statusSays(/^Published/);
+
+    await openHeld(alice);
+    await alice.sees("Seen. ");
+    assert.equal((await alice.says()).says, "Opening");
+    await alice.mayWrite();
+    await alice.text.focus();
+    await alice.page.keyboard.press("Control+Home");
+    await alice.page.keyboard.type("Typed. ");
+    await alice.sees("Typed. Seen. ");
+    assert.equal(await bob.wholeText(), "Seen. Since. ", "nothing goes out before the engine has the text");
+
+    await letGo(alice);
+    await settled(alice, bob);
+    assert.equal(await bob.wholeText(), "Typed. Seen. Since. ");
+    // The caret is where it was.
+    await alice.page.keyboard.type("Still. ");
+    await bob.sees("Typed. Still. Seen. Since. ");
+    const takenBack = async () => {
+      await alice.page.keyboard.press("Control+z");
+      return alice.wholeText();
+    };
+    await until(takenBack, (text) => !text.includes("Typed"), "what was typed to be taken back");
+    await settled(alice, bob);
+    assert.equal(await bob.wholeText(), "Seen. Since. ");
+    assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+  });
+
+  test("and what was typed in it is not lost with the tab's worker", async () => {
+    await leave(alice);
+    await openHeld(alice);
+    await alice.sees("Seen. Since. ");
+    await alice.mayWrite();
+    await alice.typeAtEnd("Survives.");
+    const worker = await alice.engine();
+    // It ends, and in a while the page begins another: that one is not held.
+    void worker.evaluate(() => self.close()).catch(() => {});
+    await settled(alice, bob);
+    assert.equal(await bob.wholeText(), "Seen. Since. Survives.");
+    assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+  });
+});
