@@ -261,6 +261,21 @@ impl Links {
         self.links.values().filter(|link| matches!(link.peer, Peer::Reader(_))).count()
     }
 
+    /// Who of them says they are whom: each account once, in order. Nobody has proved it, for a reader's repo says nothing.
+    pub(crate) fn claimed_by_readers(&self) -> Vec<&Did> {
+        let mut claimed: Vec<&Did> = self
+            .links
+            .values()
+            .filter_map(|link| match &link.peer {
+                Peer::Reader((did, _)) => did.as_ref(),
+                _ => None,
+            })
+            .collect();
+        claimed.sort();
+        claimed.dedup();
+        claimed
+    }
+
     /// Those who read along and turn out to be among these editors greet anew.
     pub(crate) fn reconsider(&mut self, editors: &[Did]) {
         for (_, link) in self.links.iter_mut() {
