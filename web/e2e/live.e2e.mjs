@@ -50,6 +50,19 @@ describe("live", () => {
     await carol.context.close();
   });
 
+  test("whoever reads with an account is seen among the people, as the reader they say they are", async () => {
+    const carol = await world.signedIn(await world.account(`carol${Date.now() % 1_000_000}.test`));
+    await carol.openDocument(link);
+    const { did } = world.demo.accounts.at(-1);
+    const among = (person) => person.page.getByRole("list", { name: "People here" }).getByRole("listitem");
+    const reader = among(alice).filter({ hasText: `${did}, reading (as they say)` });
+    await reader.waitFor();
+    assert.equal(await reader.getByRole("button").count(), 0, "there is no caret to follow");
+    await carol.page.getByRole("link", { name: "Documents" }).click();
+    await reader.waitFor({ state: "detached" });
+    await carol.context.close();
+  });
+
   test("whoever follows somebody has what they write in sight, until they go their own way", async () => {
     await alice.typeAtEnd("\nline".repeat(80));
     await settled(alice, bob);

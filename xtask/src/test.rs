@@ -42,8 +42,10 @@ pub(crate) fn ci(options: &CiOptions) -> Result<()> {
         let all = ["clippy", "--workspace", "--exclude", "sheaf-web", "--all-targets", "--test", "network*"];
         Program::cargo().args(all).args(["--", "-D", "warnings"]).show()?;
         tools::wasm_target()?;
-        let wasm = ["clippy", "--package", "sheaf-web", "--target", WASM_TARGET, "--", "-D", "warnings"];
-        Program::cargo().args(wasm).show()
+        tools::clang()?;
+        // Both modules of the browser's, each with the features it has there.
+        let wasm = ["clippy", "--package", "sheaf-web", "--package", "sheaf-live", "--target", WASM_TARGET];
+        Program::cargo().args(wasm).args(["--", "-D", "warnings"]).show()
     });
     groups.run("docs", || {
         let docs = ["doc", "--no-deps", "--workspace", "--exclude", "sheaf-web"];

@@ -3,14 +3,18 @@
 
 mod support;
 
-use std::{cell::RefCell, rc::Rc, time::Instant};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use sheaf_client::{
     Change, Client, DocumentHandle, config::NetworkConfig, net::live::native::go_live, platform,
     store::SharedStore,
 };
 use sheaf_core::document_uri::DocumentUri;
-use sheaf_devnet::{Account, Network, fault_proxy::Fault};
+use sheaf_devnet::{Account, Network, SlowWay, fault_proxy::Fault};
 use support::{
     GENEROUS, append, client, client_on, config, eventually, eventually_reads, prepend, published, run,
     signed_in, store,
@@ -160,6 +164,64 @@ fn without_a_relay_all_goes_on_through_the_repos_and_with_one_again_live() {
         append(&a, "quick");
         platform::within(GENEROUS, b.until(|d| d.text().ends_with("quick"))).await.expect("it comes");
         assert!(*seen.borrow());
+        Ok(())
+    });
+}
+
+#[test]
+fn over_a_relay_that_is_slow_or_stuck_nothing_waits_and_the_repos_carry_what_live_does_not() {
+    run(async {
+        let mut network = Network::builder().fault_proxies(true).relay(true).start().await?;
+        let relay = network.take_relay().expect("there is one");
+        // A second from one to the other, and as long back.
+        let slow = Duration::from_millis(500);
+        let way = SlowWay::start(relay.port(), slow).await?;
+        let config = NetworkConfig { relays: vec![way.url()], ..config(&network) }.validated()?;
+        let (alice, bob) =
+            (network.create_account("alice.test").await?, network.create_account("bob.test").await?);
+        let uri = shared(&config, &alice, &bob).await?;
+        let (alices, bobs) =
+            (live(&config, &alice, store(), true).await?, live(&config, &bob, store(), true).await?);
+        let (a, b) = (alices.open(&uri).await?, bobs.open(&uri).await?);
+        // Nobody waits for a link to read or to write.
+        eventually_reads(&b, "begun ").await;
+        append(&b, "first ");
+        assert_eq!(b.text(), "begun first ");
+        eventually_reads(&a, "begun first ").await;
+        for document in [&a, &b] {
+            linked(document).await;
+        }
+        // Slowly said is said all the same: no server has a word of it.
+        down(&network);
+        append(&a, "slow ");
+        append(&b, "too ");
+        for document in [&a, &b] {
+            eventually(document, "what both wrote", |d| d.text().len() == "begun first slow too ".len())
+                .await;
+        }
+        assert_eq!(a.text(), b.text());
+        network.pds(0).proxy().heal();
+        published(&a).await;
+        published(&b).await;
+        // Now the relay takes everything and brings nothing, and both are linked as far as they know.
+        way.stall();
+        append(&a, "stuck ");
+        prepend(&b, "both ");
+        let both = format!("both {}stuck ", a.text().strip_suffix("stuck ").unwrap_or_default());
+        eventually_reads(&a, &both).await;
+        eventually_reads(&b, &both).await;
+        for document in [&a, &b] {
+            published(document).await;
+            eventually(document, "all is proved", |d| d.status().live.provisional == 0).await;
+        }
+        // Once it flows again, it is live again.
+        way.flow(Duration::ZERO);
+        for document in [&a, &b] {
+            linked(document).await;
+        }
+        down(&network);
+        append(&b, "at last");
+        eventually_reads(&a, &format!("{both}at last")).await;
         Ok(())
     });
 }

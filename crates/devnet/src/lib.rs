@@ -33,9 +33,11 @@ mod network;
 mod process;
 mod relay;
 pub mod setup;
+mod slow_way;
 mod state;
 
 pub use account::{Account, Session};
 pub use network::{Builder, Network, Pds};
 pub use relay::Relay;
 pub use setup::setup;
+pub use slow_way::SlowWay;

@@ -181,7 +181,7 @@ impl World {
         self.hosts.accounts[account].impostor = Some(forged);
     }
 
-    fn write_past_everything(&mut self, account: usize, write: RecordWrite) {
+    pub(crate) fn write_past_everything(&mut self, account: usize, write: RecordWrite) {
         let path = match &write {
             RecordWrite::Put(path, _) | RecordWrite::Delete(path) => path.clone(),
         };

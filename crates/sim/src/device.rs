@@ -28,6 +28,8 @@ pub(crate) struct Device {
     /// Until when the account's PDS knows no session of this device.
     pub(crate) signed_out_until: u64,
     pub(crate) dying: Option<Dying>,
+    /// How many updates it had that no repo shows, when its disk had come to rest just before it died.
+    pub(crate) unproved: usize,
     /// When the process wants to be woken, in true time.
     pub(crate) wake_at: Option<u64>,
     /// What happened in this second so far.
@@ -114,6 +116,7 @@ impl Device {
             stream: Stream { firehose: seat.firehose, up: true, deaf_until: 0, listening: BTreeSet::new() },
             signed_out_until: 0,
             dying: None,
+            unproved: 0,
             wake_at: None,
             busy: (0, 0),
             unsaved: VecDeque::new(),
@@ -128,6 +131,13 @@ impl Device {
     /// The time by this device's clock.
     pub(crate) fn clock(&self, now: u64) -> Timestamp {
         Timestamp::from_micros(now.saturating_add_signed(self.skew))
+    }
+
+    /// Notes what a process that is about to die has heard and need not hear again.
+    pub(crate) fn note_unproved(&mut self, now: u64) {
+        let status = self.replica.as_ref().map(|replica| replica.status(self.clock(now)));
+        let kept = status.filter(|status| self.disk.is_at_rest(now) && status.store_trouble.is_none());
+        self.unproved = kept.map_or(0, |status| status.live.provisional);
     }
 
     /// Looks at when the process wants to be woken; never at once, as no driver does.
@@ -157,6 +167,11 @@ impl Device {
 }
 
 impl Disk {
+    /// Whether everything that was asked of it is through, and its process knows.
+    fn is_at_rest(&self, now: u64) -> bool {
+        self.busy_until + 5_000 < now
+    }
+
     /// What a new process finds.
     pub(crate) fn read(&self) -> Vec<(String, Vec<u8>)> {
         self.contents.iter().map(|(key, value)| (key.clone(), value.clone())).collect()

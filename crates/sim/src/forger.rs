@@ -100,19 +100,29 @@ pub(crate) fn late_words(
     });
     let clock = if how == Lateness::Rewritten { 0 } else { ends.max().unwrap_or_default() };
     let at = Timestamp::from_micros(now);
-    // Of a text as long as theirs, the end is what they would write next.
-    let mut text = Document::new(client);
-    text.edit(at, &[Splice::insert(0, "·".repeat(clock as usize))]).ok()?;
-    let change = text.edit(at, &[Splice::insert(clock, LATE.to_string())]).ok()?;
-    entries.extend(change.updates.iter().map(|update| Entry { at, update: update.bytes().to_vec() }));
+    entries.push(Entry { at, update: written_after(client, clock, LATE, now) });
     record.entries = segment::encode_entries(&entries);
     Some(RecordWrite::Put(known.to_owned(), json::to_cbor(&record.to_json()).ok()?))
 }
 
-pub(crate) fn one_update(client: ClientId, mark: char, now: u64) -> Vec<u8> {
+fn one_update(client: ClientId, mark: char, now: u64) -> Vec<u8> {
+    written_after(client, 0, mark, now)
+}
+
+/// What a client who has written so much would write next, were it theirs.
+pub(crate) fn next_update(client: ClientId, clock: u32, now: u64) -> Vec<u8> {
+    written_after(client, clock, FORGED, now)
+}
+
+fn written_after(client: ClientId, clock: u32, mark: char, now: u64) -> Vec<u8> {
+    let at = Timestamp::from_micros(now);
+    // Of a text as long as theirs, the end is what they would write next.
     let mut text = Document::new(client);
-    let splice = Splice::insert(0, format!("{mark}{mark}"));
-    let change = text.edit(Timestamp::from_micros(now), &[splice]).expect("it fits an empty text");
+    if clock > 0 {
+        text.edit(at, &[Splice::insert(0, "·".repeat(clock as usize))]).expect("it fits an empty text");
+    }
+    let splice = Splice::insert(clock, format!("{mark}{mark}"));
+    let change = text.edit(at, &[splice]).expect("it fits after that");
     change.updates[0].bytes().to_vec()
 }
 

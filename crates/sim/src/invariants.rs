@@ -11,6 +11,10 @@ pub enum Invariant {
     NothingLost,
     /// Nothing leaves a device before its store has it.
     DurableFirst,
+    /// What somebody has only said live outlives the process that heard it.
+    NothingForgotten,
+    /// What is published is whole: what it builds on is in its author's repo, or carried along.
+    PublishedWhole,
     /// Text that is not proved to be its author's never shows, on any screen, for a moment.
     NothingUnverified,
     /// What a former editor writes later is in nobody's text.

@@ -13,7 +13,7 @@ use sheaf_core::{
     extent::Extent,
     record::{self, DocumentRecord, FormerEditor, SegmentRecord},
     replica::StoreOp,
-    segment,
+    segment::{self, carried::decode_carried},
 };
 use sheaf_repo::{Ipld, cbor, did::Did};
 
@@ -141,17 +141,30 @@ fn accepted_of(former: &FormerEditor, replica: &ReplicaId) -> Extent {
 /// What an account's repo holds of a document, as far as it is in its own name.
 pub(crate) fn published(document: &DocumentUri, account: &Account) -> Vec<(ReplicaId, VettedUpdate)> {
     let mut updates = Vec::new();
-    for path in account.repo.paths().filter(|path| path.starts_with(record::SEGMENT)) {
-        let segment = account.repo.get(path).and_then(|(_, bytes)| SegmentRecord::parse(bytes).ok());
-        let Some(segment) = segment else { continue };
+    for segment in segments(account) {
         let client = ClientId::derive(account.did.as_str(), &document.to_string(), &segment.replica);
-        for entry in segment::decode_entries(&segment.entries).unwrap_or_default() {
-            if let Ok(update) = door::scan(&entry.update, Allowed::Author(client)) {
-                updates.push((segment.replica.clone(), update));
-            }
-        }
+        updates.extend(entries(client, &segment).into_iter().map(|update| (segment.replica.clone(), update)));
     }
     updates
+}
+
+/// The segments in an account's repo.
+pub(crate) fn segments(account: &Account) -> impl Iterator<Item = SegmentRecord> {
+    let paths = account.repo.paths().filter(|path| path.starts_with(record::SEGMENT));
+    paths.filter_map(|path| SegmentRecord::parse(account.repo.get(path)?.1).ok())
+}
+
+/// What a segment holds of its author's.
+pub(crate) fn entries(client: ClientId, segment: &SegmentRecord) -> Vec<VettedUpdate> {
+    let entries = segment::decode_entries(&segment.entries).unwrap_or_default();
+    entries.iter().filter_map(|entry| door::scan(&entry.update, Allowed::Author(client)).ok()).collect()
+}
+
+/// What a segment brings along of others.
+pub(crate) fn carried(segment: &SegmentRecord) -> Vec<VettedUpdate> {
+    let carried = segment.carried.as_deref().and_then(|bytes| decode_carried(bytes).ok()).unwrap_or_default();
+    let signed = carried.iter().flat_map(|carried| &carried.updates);
+    signed.filter_map(|signed| door::scan(&signed.update, Allowed::Any).ok()).collect()
 }
 
 /// What the ledger says the document is.

@@ -24,6 +24,7 @@ mod invariants;
 mod ledger;
 mod liar;
 mod live;
+mod mischief;
 mod network;
 mod pds;
 mod schedule;

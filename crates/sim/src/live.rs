@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use sheaf_core::{
-    client_id::ClientId,
-    live::{EndpointId, Frame, LinkId, LiveEffect, LiveEvent, SessionKey},
+    live::{EndpointId, LinkId, LiveEffect, LiveEvent},
     replica::Event,
-    time::Timestamp,
 };
 
 use crate::{
     choices::Choices,
-    forger,
     tally::Occurrence,
     world::{Happening, START, World},
 };
@@ -28,8 +25,8 @@ pub(crate) struct LiveNet {
     /// When the last frame of each direction arrives: they keep their order.
     arrives: BTreeMap<End, u64>,
     /// What was sent lately, to be replayed.
-    heard: Vec<Vec<u8>>,
-    chances: Choices,
+    pub(crate) heard: Vec<Vec<u8>>,
+    pub(crate) chances: Choices,
 }
 
 /// One process's end of a link.
@@ -57,7 +54,7 @@ pub(crate) fn secret(device: usize) -> [u8; 32] {
     [device as u8 + 1; 32]
 }
 
-fn endpoint(device: usize) -> EndpointId {
+pub(crate) fn endpoint(device: usize) -> EndpointId {
     EndpointId([device as u8 + 1; 32])
 }
 
@@ -120,41 +117,18 @@ impl World {
             return self.live_end(end, true);
         }
         self.tally.count(Occurrence::FrameSent);
+        self.check_said(n, &frame);
         if self.live.heard.len() < 200 {
             self.live.heard.push(frame.clone());
         }
         let mischief = self.live.chances.chance(15) && now < START + self.cast.ends_at * 1_000;
-        let frames = if mischief { vec![self.mischief(n, there.device), frame] } else { vec![frame] };
+        let mut frames = if mischief { self.mischief(n, there.device) } else { Vec::new() };
+        frames.push(frame);
         for bytes in frames {
             let at = (now + 1_000 * self.live.chances.between(1, 80)).max(self.live.arrives[&there]);
             self.live.arrives.insert(there, at);
             let event = Event::Live(LiveEvent::Frame { link: there.link, bytes });
             self.expect(at, Happening::Event { device: there.device, life: there.life, event });
-        }
-    }
-
-    /// What somebody else than an honest peer sends.
-    fn mischief(&mut self, from: usize, to: usize) -> Vec<u8> {
-        self.tally.count(Occurrence::PeerMisbehaved);
-        let victim = self.live.chances.below(self.hosts.accounts.len());
-        let did = self.hosts.accounts[victim].did.clone();
-        let replica = self.devices[to].config.replica.clone();
-        let client = ClientId::derive(did.as_str(), &self.document.to_string(), &replica);
-        let update = forger::one_update(client, forger::FORGED, self.now);
-        // Signed by a session that is somebody's, only not theirs.
-        let key = SessionKey::new(&secret(from), self.document.clone(), did.clone(), replica.clone());
-        let key = key.expect("a secret that is a key");
-        match self.live.chances.below(4) {
-            0 => vec![0x83, 0x18],
-            1 if !self.live.heard.is_empty() => {
-                let n = self.live.chances.below(self.live.heard.len());
-                self.live.heard[n].clone()
-            }
-            2 => Frame::Hello { document: self.document.clone(), did: Some(did), proof: None }.encode(),
-            _ => {
-                let signed = key.sign(Timestamp::from_micros(self.now), update);
-                Frame::Update { did, replica, signed }.encode()
-            }
         }
     }
 
@@ -187,6 +161,9 @@ impl World {
         let n = self.live.chances.below(self.devices.len());
         if self.live.chances.chance(700) {
             self.live_cut(n);
+        }
+        if self.live.chances.chance(20) {
+            self.carry_what_nobody_signed();
         }
         let next = self.now + 1_000 * self.live.chances.between(500, 6_000);
         self.expect(next, Happening::Flap);

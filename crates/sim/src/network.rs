@@ -1,11 +1,12 @@
 //! Carrying out effects: disks, requests and their answers, doorbells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sheaf_core::{
     client_id::{ClientId, ReplicaId},
     door::{self, Allowed},
     extent::Extent,
+    live::Frame,
     record::{self, SegmentRecord},
     replica::{
         Batch, Doorbell, Effect, Event, Fetch, FetchFailure, FetchWhat, ResolveFailure, WriteAction,
@@ -67,6 +68,7 @@ impl World {
                     self.devices[n].writes += 1;
                     let commit = commit_of(write.action);
                     self.check_durable(n, &commit);
+                    self.check_whole(n, &commit);
                     self.send(n, Request::Write { id: write.id, commit });
                 }
                 Effect::Listen { repos, .. } => {
@@ -332,6 +334,66 @@ impl World {
                     .fail(Invariant::DurableFirst, format!("device {n} sends {path}, which is not stored")),
                 None => self
                     .fail(Invariant::NothingLost, format!("device {n} sends {path}, which nobody can read")),
+            }
+        }
+    }
+
+    /// Nor does anything go out live before it is stored.
+    pub(crate) fn check_said(&mut self, n: usize, frame: &[u8]) {
+        let config = &self.devices[n].config;
+        let Ok(Frame::Update { did, replica, signed }) = Frame::parse(frame) else { return };
+        if config.account.as_ref() != Some(&did) || config.replica != replica {
+            return;
+        }
+        let client = ClientId::derive(did.as_str(), &self.document.to_string(), &replica);
+        match door::scan(&signed.update, Allowed::Author(client)) {
+            Ok(said) if self.is_kept(&did, &replica, &Extent::of([&said])) => {}
+            Ok(_) => self.fail(Invariant::DurableFirst, format!("device {n} says live what is not stored")),
+            Err(why) => {
+                self.fail(Invariant::NothingLost, format!("device {n} says live what nobody can read: {why}"))
+            }
+        }
+    }
+
+    /// What is published can be read by whoever has nothing but the repos: it builds on what they show, or carries it.
+    fn check_whole(&mut self, n: usize, commit: &Commit) {
+        let Some(did) = self.devices[n].config.account.clone() else { return };
+        let read = |write: &RecordWrite| match write {
+            RecordWrite::Put(path, bytes) if path.starts_with(record::SEGMENT) => {
+                SegmentRecord::parse(bytes).ok()
+            }
+            _ => None,
+        };
+        let sent: Vec<SegmentRecord> = commit.writes.iter().filter_map(read).collect();
+        if sent.iter().any(|segment| segment.carried.is_some()) {
+            self.tally.count(Occurrence::SomethingCarried);
+        }
+        let own = self.hosts.accounts.iter().find(|account| account.did == did);
+        let before = own.into_iter().flat_map(ledger::segments);
+        let mut there: BTreeMap<ClientId, u32> = BTreeMap::new();
+        let shown = self.hosts.accounts.iter().flat_map(|account| account.shown.clone());
+        let carried = before.chain(sent.iter().cloned()).flat_map(|segment| ledger::carried(&segment));
+        let carried = carried.flat_map(|update| update.provides().clone()).map(|(client, r)| (client, r.end));
+        for (client, clock) in shown.chain(carried) {
+            let most = there.entry(client).or_default();
+            *most = (*most).max(clock);
+        }
+        // What the device itself goes by, or went by, it publishes one after the other.
+        let by_name = |name| ClientId::derive(did.as_str(), &self.document.to_string(), name);
+        let own: Vec<ClientId> = self.devices[n].names().map(by_name).collect();
+        for segment in &sent {
+            let needed = ledger::entries(by_name(&segment.replica), segment)
+                .into_iter()
+                .flat_map(|update| update.requires().clone());
+            let lacks = |(client, clock): &(ClientId, u32)| {
+                !own.contains(client) && there.get(client).is_none_or(|reaches| reaches < clock)
+            };
+            if let Some((client, clock)) = needed.into_iter().find(lacks) {
+                let seq = segment.seq;
+                let why = format!(
+                    "device {n} publishes a segment {seq} on {clock} of {client:?}, which is nowhere"
+                );
+                return self.fail(Invariant::PublishedWhole, why);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sheaf_core::{
+    client_id::ClientId,
+    record::{self, SegmentRecord},
     replica::{FetchFailure, FetchWhat, Identity, RateLimits, Swap, WriteFailure, WriteReceipt},
     time::Timestamp,
 };
@@ -14,7 +16,7 @@ use sheaf_repo::{
     tid::Tid,
 };
 
-use crate::{choices::Choices, liar, schedule::Lie, tally::Occurrence};
+use crate::{choices::Choices, ledger, liar, schedule::Lie, tally::Occurrence};
 
 /// How many older states of a repo are kept, for those who lie with them.
 const OLDER_STATES: usize = 4;
@@ -42,6 +44,9 @@ pub(crate) struct Account {
     day: Window,
     /// How often the quota itself refused a write.
     pub(crate) overspent: u32,
+    /// How far the repo has ever shown what the account's replicas wrote. An old write that arrives late hides some of it until
+    /// its author puts it back.
+    pub(crate) shown: BTreeMap<ClientId, u32>,
 }
 
 /// One of a PDS's counters: a window of fixed length that begins with the first write in it.
@@ -101,6 +106,7 @@ impl Account {
             hour: Window::new(3_600, points_an_hour),
             day: Window::new(86_400, points_an_hour * 7),
             overspent: 0,
+            shown: BTreeMap::new(),
         }
     }
 
@@ -127,6 +133,20 @@ impl Account {
     pub(crate) fn commit(&mut self, writes: Vec<RecordWrite>, now: u64) -> Tid {
         if self.older.len() < OLDER_STATES {
             self.older.push(self.repo.clone());
+        }
+        for write in &writes {
+            let RecordWrite::Put(path, bytes) = write else { continue };
+            let Some(segment) =
+                SegmentRecord::parse(bytes).ok().filter(|_| path.starts_with(record::SEGMENT))
+            else {
+                continue;
+            };
+            let document = segment.document.to_string();
+            let client = ClientId::derive(self.did.as_str(), &document, &segment.replica);
+            let ends = ledger::entries(client, &segment).into_iter();
+            let end = ends.filter_map(|update| Some(update.provides().get(&client)?.end)).max();
+            let shown = self.shown.entry(client).or_default();
+            *shown = (*shown).max(end.unwrap_or_default());
         }
         let rev = self.repo.next_rev(now);
         self.repo.apply(writes, rev.clone());

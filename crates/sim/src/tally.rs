@@ -31,6 +31,8 @@ pub enum Occurrence {
     PeersLinked,
     FrameSent,
     PeerMisbehaved,
+    ForgeryCarried,
+    SomethingCarried,
 }
 
 impl Tally {

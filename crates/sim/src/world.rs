@@ -217,6 +217,7 @@ impl World {
         device.replica = Some(replica);
         device.stream.listening.clear();
         self.check_screen(n);
+        self.check_memory(n);
         self.carry_out(n, effects);
         let at = self.now + 1_000 * self.devices[n].chances.between(1, 500);
         self.expect(at, Happening::News { device: n, news: News::Stream });
@@ -256,6 +257,10 @@ impl World {
             return;
         }
         self.note(|| format!("d{n} <- {}", trace::event(&event)));
+        if self.devices[n].dying.is_some() {
+            let now = self.now;
+            self.devices[n].note_unproved(now);
+        }
         let (typing, undoing) = (matches!(event, Event::Edit(_)), matches!(event, Event::Undo | Event::Redo));
         let reading = matches!(event, Event::Fetched { .. } | Event::Doorbell(_));
         let effects = match &mut self.devices[n].replica {
@@ -270,6 +275,18 @@ impl World {
             self.check_heads(n);
         }
         self.after(n);
+    }
+
+    /// What was shown before a process died shows when the next one begins, whoever has said it and wherever they are now.
+    fn check_memory(&mut self, n: usize) {
+        let device = &mut self.devices[n];
+        let (clock, before) = (device.clock(self.now), std::mem::take(&mut device.unproved));
+        let Some(replica) = &device.replica else { return };
+        let now = replica.status(clock).live.provisional;
+        if now < before {
+            let detail = format!("device {n} begins with {now} of {before} updates that it had heard");
+            self.fail(Invariant::NothingForgotten, detail);
+        }
     }
 
     /// A repo that was verified at a revision is not followed back to an older one.

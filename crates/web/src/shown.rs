@@ -301,6 +301,26 @@ pub struct Status {
     pub sign_in_again: bool,
     /// How many people are here.
     pub people: usize,
+    /// Who reads along, as far as they say who they are. Nobody has checked it.
+    pub readers: Vec<Reader>,
+}
+
+/// Somebody who reads along, as they say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+#[serde(rename_all = "camelCase")]
+pub struct Reader {
+    /// The account they say they have.
+    pub did: String,
+    /// Its handle, or the DID where none is known for certain.
+    pub name: String,
+}
+
+impl From<&replica::Reading> for Reader {
+    fn from(reader: &replica::Reading) -> Self {
+        let did = reader.did.to_string();
+        Self { name: reader.handle.clone().unwrap_or_else(|| did.clone()), did }
+    }
 }
 
 impl From<&replica::Status> for Status {
@@ -322,6 +342,7 @@ impl From<&replica::Status> for Status {
             saving: status.unsaved > 0 && status.store_trouble.is_none() && status.document == Presence::Here,
             sign_in_again: status.stalled == Some(Stalled::SignInAgain),
             people: status.people,
+            readers: status.live.reading.iter().map(Reader::from).collect(),
         }
     }
 }

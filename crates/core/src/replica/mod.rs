@@ -57,7 +57,7 @@ pub use self::{
         WriteFailure, WriteReceipt,
     },
     left_behind::{LeftBehind, Leftover},
-    live::LiveStatus,
+    live::{LiveStatus, Reading},
     status::{CaretAt, EditorStatus, Person, Presence, Role, Stalled, Status},
 };
 use self::{

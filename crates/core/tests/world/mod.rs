@@ -120,7 +120,9 @@ impl World {
         let accounts = (0..accounts)
             .map(|n| {
                 let did: Did =
-                    format!("did:plc:{}", &"abcdefghijklmnopqrstuvwx"[n..n + 1].repeat(24)).parse().unwrap();
+                    format!("did:plc:{}", &"abcdefghijklmnopqrstuvwxyz234567"[n..n + 1].repeat(24))
+                        .parse()
+                        .unwrap();
                 let mut secret = [7u8; 32];
                 secret[31] = n as u8 + 1;
                 let key = SigningKey::k256(&secret).expect("a valid scalar");

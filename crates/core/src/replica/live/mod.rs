@@ -65,16 +65,29 @@ struct OwnCaret {
 }
 
 /// The channel as a status tells it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveStatus {
     /// How many devices of editors are linked.
     pub linked: usize,
-    /// How many read along.
+    /// How many read along: 16 at most.
     pub readers: usize,
+    /// Who they say they are, as far as they say so, in order of their accounts: whoever does so with several devices is here once,
+    /// and this account not at all.
+    pub reading: Vec<Reading>,
     /// Whether everyone who is here is heard live.
     pub everyone: bool,
     /// How many updates are shown that their authors' repos do not hold yet.
     pub provisional: usize,
+}
+
+/// Somebody who reads along, as they say. It is no more than that: nothing in the repo of somebody who only reads could prove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The account they say they have.
+    pub did: Did,
+    /// Its verified handle, where this device knows it for another reason, such as that they were an editor once. Nothing is
+    /// looked up because somebody says so: they could choose where to.
+    pub handle: Option<String>,
 }
 
 impl Live {
@@ -269,8 +282,20 @@ impl Replica {
         LiveStatus {
             linked: self.live.links.editors().count(),
             readers: self.live.links.readers(),
+            reading: self.reading(),
             everyone: self.everyone_is_live(),
             provisional: self.provisional.len(),
         }
+    }
+
+    fn reading(&self) -> Vec<Reading> {
+        let others = self.live.links.claimed_by_readers().into_iter();
+        let others = others.filter(|did| self.config.account.as_ref() != Some(*did));
+        let named = |did: &Did| {
+            let identity = self.views.get(did).and_then(|view| view.last_identity());
+            let handle = identity.and_then(|identity| identity.handle.as_ref()).map(ToString::to_string);
+            Reading { did: did.clone(), handle }
+        };
+        others.map(named).collect()
     }
 }
