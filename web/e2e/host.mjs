@@ -23,6 +23,8 @@ export class Host {
   changed = new Map();
   /** The paths that were asked for. */
   asked = [];
+  /** Files that are not answered yet, by path: what their answers wait for. */
+  held = new Map();
 
   /** Serves the app for the demo's network. */
   static async start(demo) {
@@ -57,6 +59,16 @@ export class Host {
     return this.changed.get(name) ?? readFile(path.join(BUILT, name));
   }
 
+  /** Answers nobody who asks for this file, until the function it returns is called. */
+  hold(name) {
+    let release;
+    this.held.set(name, new Promise((resolve) => (release = resolve)));
+    return () => {
+      this.held.delete(name);
+      release();
+    };
+  }
+
   /** From now on it has another build, whose page says so. */
   async update(mark) {
     const page = String(await this.file("index.html"));
@@ -72,6 +84,7 @@ export class Host {
     const { pathname } = new URL(request.url, this.app);
     const name = pathname === "/" ? "index.html" : pathname.slice(1);
     this.asked.push(name);
+    await this.held.get(name);
     try {
       const content = await this.file(name);
       response.writeHead(200, { "content-type": KINDS[path.extname(name)] ?? "text/plain", "cache-control": "no-cache" });

@@ -64,6 +64,7 @@ impl LastSeen {
                 online,
                 sign_in_again: false,
                 people: 0,
+                readers: Vec::new(),
             },
             editors: Vec::new(),
             people: None,

@@ -1,0 +1,45 @@
+// The engine comes in two parts. The second may be late: whatever calls for it waits, and nothing is lost.
+
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { Host } from "./host.mjs";
+import { makeWorld, settled, until } from "./world.mjs";
+
+let world, host, second;
+
+before(async () => {
+  world = await makeWorld();
+  host = await Host.start(world.demo);
+  const assets = await readdir(new URL("../dist/assets/", import.meta.url));
+  second = `assets/${assets.find((name) => name.startsWith("sheaf_web_second"))}`;
+});
+after(async () => {
+  await host?.stop();
+  await world?.close();
+});
+
+test("a second part that is late holds nothing up for good", async () => {
+  const alice = await world.signedIn("alice.test");
+  const link = await alice.newDocument(`In two parts ${Date.now()}`);
+  await alice.typeAtEnd("By Alice.\n");
+  await alice.share("bob.test");
+  await alice.statusSays(/^Published/);
+
+  const bob = await world.signedIn("bob.test", { app: host.app });
+  host.asked = [];
+  const release = host.hold(second);
+  await bob.page.goto("about:blank");
+  await bob.page.goto(new URL(new URL(link).hash, host.app).href);
+  await until(() => host.asked.includes(second), Boolean, "the second part to be asked for");
+  release();
+  await bob.mayWrite();
+  await bob.typeAtEnd("By Bob, 👩‍🌾.");
+  await settled(alice, bob);
+  await alice.sees("By Alice.\nBy Bob, 👩‍🌾.");
+
+  // History is no part of what a page begins with.
+  await bob.button("History").click();
+  await bob.page.getByRole("dialog", { name: "History" }).getByText("bob.test").first().waitFor();
+  assert.deepEqual(bob.complaints, []);
+});
