@@ -9,10 +9,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { build } from "vite";
+import { scriptServed } from "./script_served.mjs";
 import { makeWorld, until } from "./world.mjs";
 
 const KEYSTROKES = 100;
@@ -56,7 +55,7 @@ try {
   const counts = sizes.length > 0 ? sizes.map(Number) : [2, 5, 20];
   const everyone = [];
   for (let n = 0; n < Math.max(...counts) - 2; n++) everyone.push(await world.account(`crowd${Date.now() % 100_000}x${n}.test`));
-  const editor = await editorServed();
+  const editor = await scriptServed(path.join(BESIDE, "page.mjs"));
   const figures = [];
   for (const people of counts) {
     const crowd = everyone.slice(0, people - 2);
@@ -110,22 +109,6 @@ async function yWebsocket(editor, others) {
     }),
   );
   return await measure(alice, bob, crowd);
-}
-
-/** Where the other editor is served. */
-async function editorServed() {
-  const built = await build({
-    root: BESIDE,
-    configFile: false,
-    logLevel: "warn",
-    build: { write: false, rollupOptions: { input: path.join(BESIDE, "page.mjs"), output: { format: "iife" } } },
-  });
-  const script = built.output[0].code.replaceAll("</script", "<\\/script");
-  const page = `<!doctype html><meta charset="utf-8"><body><script>${script}</script>`;
-  const server = createServer((_, response) => response.setHeader("content-type", "text/html").end(page));
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  server.unref();
-  return `http://127.0.0.1:${server.address().port}/`;
 }
 
 /** Alice types x while the others type k, and Bob's screen is watched. Both and the crowd are done with afterwards. */

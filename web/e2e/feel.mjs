@@ -8,7 +8,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { createInterface } from "node:readline";
+import { scriptServed } from "./script_served.mjs";
 import { makeWorld, until } from "./world.mjs";
 
 const KEYSTROKES = 300;
@@ -85,7 +87,9 @@ async function aPaper() {
       await until(whole, (length) => length > before + 20, "what the other one types", LONG_MS);
       const paint = await keypressToPaint(alice);
       const remote = Number(await say("enough"));
-      figures.keypress_to_paint = { ...paint, remote_keys: remote, memory_mb: await memory() };
+      const memory_mb = await memory();
+      const bare = await bareEditor(await alice.wholeText());
+      figures.keypress_to_paint = { ...paint, remote_keys: remote, memory_mb, bare_editor: bare };
     }
   } finally {
     child.stdin.end();
@@ -101,6 +105,16 @@ async function keypressToPaint(alice) {
   const { painted, worked } = await alice.page.evaluate(() => ({ painted: globalThis.painted, worked: globalThis.worked }));
   const work = percentiles(worked);
   return { ...percentiles(painted), work_p50_ms: work.p50_ms, work_p95_ms: work.p95_ms, samples: painted.length };
+}
+
+/** The same in the editor alone, with the same text and nobody else who writes. */
+async function bareEditor(text) {
+  const person = await world.person();
+  await person.open(await scriptServed(path.join(import.meta.dirname, "bare_editor.mjs")));
+  await person.page.evaluate((text) => globalThis.show(text), text);
+  const paint = await keypressToPaint(person);
+  await person.context.close();
+  return paint;
 }
 
 /** From a click in the list of documents, and from loading the page, to the text on the screen. */
