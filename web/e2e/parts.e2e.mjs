@@ -43,3 +43,19 @@ test("a second part that is late holds nothing up for good", async () => {
   await bob.page.getByRole("dialog", { name: "History" }).getByText("bob.test").first().waitFor();
   assert.deepEqual(bob.complaints, []);
 });
+
+test("a second part that cannot be had is said, and what is on the screen stays", async () => {
+  const person = await world.signedIn("alice.test", { app: host.app });
+  const there = host.changed;
+  host.changed = new Map([...there, [second, "no WebAssembly"]]);
+  await person.page.goto("about:blank");
+  await person.page.goto(`${host.app}#/`);
+  await person.button("New document").click();
+  await person.page.getByRole("alert").getByText(/stopped/).waitFor();
+
+  host.changed = there;
+  await person.page.reload();
+  await person.page.getByRole("heading", { name: "Documents" }).waitFor();
+  await person.newDocument("Here again");
+  await person.statusSays(/^Published/);
+});

@@ -34,7 +34,8 @@ export class Leading {
   private isLive = false;
 
   static async begin({ tab, config, account }: Beginning, online: boolean, voices: Voices): Promise<Leading> {
-    const secondPart = new SecondPart((await init({ module_or_path: wasm })) as unknown as WebAssembly.Exports);
+    const exports = (await init({ module_or_path: wasm })) as unknown as WebAssembly.Exports;
+    const secondPart = new SecondPart(exports, (cause) => voices.stopped(cause));
     const signing = new Signing((message, transfer) => voices.page(message, transfer));
     const sheaf = await Sheaf.start(
       config,

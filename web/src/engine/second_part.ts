@@ -12,9 +12,18 @@ declare global {
 export class SecondPart {
   private isThere = false;
 
-  constructor(private readonly first: WebAssembly.Exports) {
+  /** Where it is called for and cannot be had, the call into the engine ends in the middle: there is no going on, and `stopped` is told. */
+  constructor(
+    private readonly first: WebAssembly.Exports,
+    stopped: (cause: unknown) => void,
+  ) {
     globalThis.loadSecondPart = () => {
-      this.join(new WebAssembly.Module(this.fetchedNow()));
+      try {
+        this.join(new WebAssembly.Module(this.fetchedNow()));
+      } catch (cause) {
+        stopped(cause);
+        throw cause;
+      }
     };
   }
 
