@@ -13,10 +13,6 @@ const HEAD: &str = "\
 # The functions of the engine's first part (xtask/src/parts.rs), as `cargo xtask first-part` recorded them. Not edited by hand.
 ";
 
-/// What runs before the recording can end, though nobody waits for it.
-const MAY_COME_LATER: [&str; 4] =
-    ["::plan_fold", "miniz_oxide::deflate", "refresh_documents", "list_records"];
-
 pub(crate) fn record() -> Result<()> {
     let chromium = tools::chromium()?;
     web::build(web::Flavour::Local)?;
@@ -26,11 +22,7 @@ pub(crate) fn record() -> Result<()> {
         .args([root().join("web/e2e/first_part.mjs"), engine])
         .env("CHROMIUM", chromium)
         .read()?;
-    let functions: BTreeSet<&String> = called
-        .lines()
-        .filter_map(|global| names.get(global))
-        .filter(|name| !MAY_COME_LATER.iter().any(|part| name.contains(part)))
-        .collect();
+    let functions: BTreeSet<&String> = called.lines().filter_map(|global| names.get(global)).collect();
     ensure!(functions.len() > 100, "hardly any function of the engine ran");
     let mut profile = HEAD.to_owned();
     for function in &functions {

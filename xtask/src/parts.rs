@@ -43,7 +43,7 @@ impl Profile {
 }
 
 /// A function's name as the sources have it: without the hashes of crates, which differ from one compiler to the next.
-pub(crate) fn plain(name: &str) -> String {
+fn plain(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
@@ -227,7 +227,7 @@ fn borrow_everything(module: &mut Module, order: &Order, later: &BTreeSet<Functi
     Ok(())
 }
 
-/// The table of the first part through which the second is called, the first of what the second imports.
+/// The table of the first part through which the second is called.
 const ENTRANCES: &str = "entrances";
 
 fn fill_table(module: &mut Module, entrances: Vec<FunctionId>) {

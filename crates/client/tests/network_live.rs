@@ -44,6 +44,21 @@ async fn shared(config: &NetworkConfig, alice: &Account, bob: &Account) -> anyho
     Ok(uri)
 }
 
+/// Alice's document on her device and on Bob's, both with a live channel.
+async fn both(
+    config: &NetworkConfig,
+    network: &Network,
+    relay_only: bool,
+) -> anyhow::Result<[(Client, DocumentHandle); 2]> {
+    let (alice, bob) =
+        (network.create_account("alice.test").await?, network.create_account("bob.test").await?);
+    let uri = shared(config, &alice, &bob).await?;
+    let alices = live(config, &alice, store(), relay_only).await?;
+    let bobs = live(config, &bob, store(), relay_only).await?;
+    let (a, b) = (alices.open(&uri).await?, bobs.open(&uri).await?);
+    Ok([(alices, a), (bobs, b)])
+}
+
 /// Nothing reaches any account's server.
 fn down(network: &Network) {
     network.pds(0).proxy().fail_always("", Fault::Reset);
@@ -60,14 +75,7 @@ fn what_is_typed_is_there_before_any_repo_shows_it_over_a_relay_and_directly() {
         for relay_only in [true, false] {
             let network = Network::builder().fault_proxies(true).relay(true).start().await?;
             let config = config(&network);
-            let (alice, bob) =
-                (network.create_account("alice.test").await?, network.create_account("bob.test").await?);
-            let uri = shared(&config, &alice, &bob).await?;
-            let (alices, bobs) = (
-                live(&config, &alice, store(), relay_only).await?,
-                live(&config, &bob, store(), relay_only).await?,
-            );
-            let (a, b) = (alices.open(&uri).await?, bobs.open(&uri).await?);
+            let [(_alices, a), (_bobs, b)] = both(&config, &network, relay_only).await?;
             for document in [&a, &b] {
                 eventually_reads(document, "begun ").await;
                 linked(document).await;
@@ -135,12 +143,7 @@ fn without_a_relay_all_goes_on_through_the_repos_and_with_one_again_live() {
     run(async {
         let mut network = Network::builder().relay(true).start().await?;
         let config = config(&network);
-        let (alice, bob) =
-            (network.create_account("alice.test").await?, network.create_account("bob.test").await?);
-        let uri = shared(&config, &alice, &bob).await?;
-        let (alices, bobs) =
-            (live(&config, &alice, store(), true).await?, live(&config, &bob, store(), true).await?);
-        let (a, b) = (alices.open(&uri).await?, bobs.open(&uri).await?);
+        let [(_alices, a), (_bobs, b)] = both(&config, &network, true).await?;
         linked(&a).await;
         linked(&b).await;
         let relay = network.take_relay().expect("there is one");
@@ -177,12 +180,7 @@ fn over_a_relay_that_is_slow_or_stuck_nothing_waits_and_the_repos_carry_what_liv
         let slow = Duration::from_millis(500);
         let way = SlowWay::start(relay.port(), slow).await?;
         let config = NetworkConfig { relays: vec![way.url()], ..config(&network) }.validated()?;
-        let (alice, bob) =
-            (network.create_account("alice.test").await?, network.create_account("bob.test").await?);
-        let uri = shared(&config, &alice, &bob).await?;
-        let (alices, bobs) =
-            (live(&config, &alice, store(), true).await?, live(&config, &bob, store(), true).await?);
-        let (a, b) = (alices.open(&uri).await?, bobs.open(&uri).await?);
+        let [(_alices, a), (_bobs, b)] = both(&config, &network, true).await?;
         // Nobody waits for a link to read or to write.
         eventually_reads(&b, "begun ").await;
         append(&b, "first ");
