@@ -94,7 +94,7 @@ export class OpenDocument implements View {
     });
   }
 
-  /** Calls `listener` after each change, until the returned function is called. */
+  /** Calls `listener` when there may be something to show in the text, until the returned function is called. */
   onNews(listener: () => void): () => void {
     this.listeners.push(listener);
     return () => (this.listeners = this.listeners.filter((other) => other !== listener));
@@ -111,6 +111,8 @@ export class OpenDocument implements View {
         this.text.attach(attached);
         this.without = undefined;
         this.take(attached.news);
+        this.read();
+        this.tellListeners();
         this.begun();
       },
       (error: Error) => {
@@ -120,17 +122,17 @@ export class OpenDocument implements View {
     );
   }
 
-  told(told: Told): void {
-    if (typeof told === "object" && "lastSeen" in told) {
-      this.text.lastSeen(told.lastSeen.text);
-      this.without = "opening";
-      this.take(told.lastSeen.news);
-      this.begun();
-    } else if (typeof told === "object" && "news" in told) this.take(told.news);
-    else {
-      if (this.text.told(told)) this.tellListeners();
-      this.read();
+  told(all: Told[]): void {
+    for (const told of all) {
+      if (typeof told === "object" && "lastSeen" in told) {
+        this.text.lastSeen(told.lastSeen.text);
+        this.without = "opening";
+        this.take(told.lastSeen.news);
+        this.begun();
+      } else if (typeof told === "object" && "news" in told) this.take(told.news);
+      else if (this.text.told(told)) this.tellListeners();
     }
+    this.read();
     if (!this.text.pending) for (const done of this.settled.splice(0)) done();
   }
 
@@ -161,11 +163,10 @@ export class OpenDocument implements View {
     if (news.people) {
       this.people = news.people;
       this.text.showPeople(news.people);
+      this.tellListeners();
     }
-    this.read();
     const early = performance.now() - this.openedAt < WERE_HERE_MS;
     this.arrivals = (early ? "" : comings(before, this.people)) || this.arrivals;
-    this.tellListeners();
   }
 
   private tellListeners(): void {
@@ -207,10 +208,6 @@ export class OpenDocument implements View {
   wrote(): void {
     this.restored = false;
     askToLast();
-  }
-
-  /** The person changed the text or the title. */
-  touched(): void {
     this.line.touched();
   }
 
@@ -218,7 +215,7 @@ export class OpenDocument implements View {
   rename(title: string): void {
     this.draft = title;
     this.renaming.ask();
-    this.touched();
+    this.line.touched();
   }
 
   settleTitle(): void {

@@ -2,6 +2,8 @@ import type { Status, Tone } from "./wasm/sheaf_web";
 
 /** An ordinary change is on the device's disk in some milliseconds: saying so each time would only flicker. */
 const QUICK_MS = 1_000;
+/** The line is busy for so long after the last that there was to save: between two keys it does not change. */
+const BUSY_MS = 150;
 /** What is read out has held for so long. */
 const SETTLED_MS = 1_500;
 
@@ -16,6 +18,7 @@ export class StatusLine {
 
   private savingSince: number | undefined;
   private look: ReturnType<typeof setTimeout> | undefined;
+  private calm: ReturnType<typeof setTimeout> | undefined;
   private say: ReturnType<typeof setTimeout> | undefined;
   private worried = false;
 
@@ -24,13 +27,13 @@ export class StatusLine {
 
   /** The person changed something, which the engine saves now. */
   touched(): void {
-    this.busy = true;
+    this.isBusy(true);
     this.lookAgain();
   }
 
   /** `drafting`: the person is at something that the engine has not heard of. */
   show(status: Status, drafting = false): void {
-    this.busy = status.saving || drafting;
+    this.isBusy(status.saving || drafting);
     if (status.saving) {
       this.savingSince ??= performance.now();
       if (this.sentence !== "" && performance.now() - this.savingSince < QUICK_MS) {
@@ -49,7 +52,21 @@ export class StatusLine {
 
   stop(): void {
     clearTimeout(this.look);
+    clearTimeout(this.calm);
     clearTimeout(this.say);
+  }
+
+  private isBusy(busy: boolean): void {
+    if (busy) {
+      clearTimeout(this.calm);
+      this.calm = undefined;
+      this.busy = true;
+    } else if (this.busy) {
+      this.calm ??= setTimeout(() => {
+        this.calm = undefined;
+        this.busy = false;
+      }, BUSY_MS);
+    }
   }
 
   private lookAgain(): void {

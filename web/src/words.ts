@@ -1,6 +1,9 @@
 /** The page is in English, and so is everything in it. */
 const LANGUAGE = "en";
 
+/** What people take for one character. */
+const CHARACTERS = new Intl.Segmenter();
+
 /** Every system takes a file's name of so many bytes, and an ending. */
 const FILE_NAME_BYTES = 200;
 
@@ -60,7 +63,7 @@ export function day(time: number, now = Date.now()): string {
 /** One or two letters for a person's mark. */
 export function initials(name: string): string {
   const [first = "", second = ""] = name.split(/[\s._-]+/u);
-  const letter = (word: string) => [...new Intl.Segmenter().segment(word)][0]?.segment.toLocaleUpperCase() ?? "";
+  const letter = (word: string) => CHARACTERS.segment(word).containing(0)?.segment.toLocaleUpperCase() ?? "";
   return name.includes(" ") ? letter(first) + letter(second) : letter(first);
 }
 
@@ -74,7 +77,7 @@ export function fileName(title: string, kind: string): string {
   // What some system takes for a part of a path, or for nothing that can be seen.
   const plain = title.replace(/[\u0000-\u001f\u007f-\u009f"*/:<>?\\|\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu, " ");
   let [name, room] = ["", FILE_NAME_BYTES];
-  for (const { segment } of new Intl.Segmenter().segment(plain.replace(/\s+/gu, " "))) {
+  for (const { segment } of CHARACTERS.segment(plain.replace(/\s+/gu, " "))) {
     room -= new TextEncoder().encode(segment).length;
     if (room < 0) break;
     name += segment;

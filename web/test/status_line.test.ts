@@ -40,9 +40,22 @@ test("until the line speaks of what was just done, it is busy", () => {
   says(saving);
   expect([line.sentence, line.busy]).toEqual(["Published", true]);
   says(offline);
+  vi.advanceTimersByTime(150);
   expect([line.sentence, line.busy]).toEqual([offline.sentence, false]);
   line.show(offline, true);
   expect(line.busy).toBe(true);
+});
+
+test("between two keys the line stays busy", () => {
+  const { line, says } = over(published);
+  for (let key = 0; key < 5; key++) {
+    line.touched();
+    says(published);
+    vi.advanceTimersByTime(100);
+    expect(line.busy).toBe(true);
+  }
+  vi.advanceTimersByTime(50);
+  expect(line.busy).toBe(false);
 });
 
 test("what was typed is looked after though nobody tells of it", () => {

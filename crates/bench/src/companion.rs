@@ -8,7 +8,7 @@ use std::{io::BufRead as _, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use sheaf_client::{Client, config::NetworkConfig, platform};
+use sheaf_client::{Client, config::NetworkConfig, net::live::native::go_live, platform};
 use sheaf_core::replica::Role;
 use tokio::sync::mpsc;
 
@@ -56,6 +56,7 @@ pub(crate) async fn run() -> Result<()> {
     let uri = paper.uri().clone();
     paper.close().await;
 
+    go_live(&editor, false).await?;
     let document = editor.open(&uri).await?;
     people::until(&document, "the whole paper", |d| d.role() == Role::Editor && d.text() == text).await?;
     while lines.recv().await.is_some() {

@@ -118,7 +118,7 @@ impl Engine {
         let note = self.client.note(&link.document, last_seen::NOTE).await.ok()??;
         let seen = LastSeen::of_note(&note)?;
         let news = seen.news(link, self.client.is_online());
-        (self.tell)(view, Told::LastSeen { text: seen.text.clone(), news });
+        (self.tell)(view, vec![Told::LastSeen { text: seen.text.clone(), news }]);
         Some(seen)
     }
 
@@ -165,7 +165,7 @@ impl Engine {
     ) {
         match self.view(view) {
             Some(document) => document.change(view, number, seen, splices, selection),
-            None => (self.tell)(view, Told::OutOfStep),
+            None => (self.tell)(view, vec![Told::OutOfStep]),
         }
     }
 
@@ -173,7 +173,7 @@ impl Engine {
     pub fn step(&self, view: &str, number: u32, back: bool) {
         match self.view(view) {
             Some(document) => document.step(view, number, back),
-            None => (self.tell)(view, Told::OutOfStep),
+            None => (self.tell)(view, vec![Told::OutOfStep]),
         }
     }
 

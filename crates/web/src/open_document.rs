@@ -25,15 +25,16 @@ const REST: Duration = Duration::from_secs(1);
 /// A text that has just been opened is kept as it is seen after so long: once it is drawn.
 const DRAWN: Duration = Duration::from_millis(100);
 
-/// Tells a view something: it is called in any turn, and must not call back in the same.
-pub type Tell = Rc<dyn Fn(&str, Told)>;
+/// Tells a view what there is to tell it, in order and at once, so that it is drawn at once: it is called in any turn, and must
+/// not call back in the same.
+pub type Tell = Rc<dyn Fn(&str, Vec<Told>)>;
 
 /// An open document with its views.
 pub(crate) struct OpenDocument {
     pub(crate) handle: DocumentHandle,
     views: RefCell<Vec<View>>,
     tell: Tell,
-    /// Whether it is about to be told what is new beside the text.
+    /// Whether the views are about to be told what is new.
     announced: Cell<bool>,
     /// Counts what happened to the text.
     changes: Cell<u64>,
@@ -52,6 +53,8 @@ struct View {
     waits: Option<(u32, u64)>,
     /// What happens now is what it asked for.
     follows: bool,
+    /// What it is to be told next.
+    untold: Vec<Told>,
     /// What it was last told.
     news: News,
     /// The timeline that its person looks at.
@@ -125,6 +128,7 @@ impl OpenDocument {
             hidden,
             waits: None,
             follows: false,
+            untold: Vec::new(),
             news: news.clone(),
             looking: None,
         };
@@ -188,8 +192,10 @@ impl OpenDocument {
         } else {
             self.handle.redo();
         }
-        self.with(name, |view| view.follows = false);
-        (self.tell)(name, Told::Done(number));
+        self.with(name, |view| {
+            view.follows = false;
+            view.untold.push(Told::Done(number));
+        });
         self.announce();
     }
 
@@ -258,12 +264,12 @@ impl OpenDocument {
         self.changes.set(self.changes.get() + 1);
         for view in self.views.borrow_mut().iter_mut().filter(|view| by != Some(view.name.as_str())) {
             let told = view.text.show(splices);
-            view.tell_text(&self.tell, told);
+            view.tell_text(told);
         }
         self.watch();
     }
 
-    /// Tells every view what is new beside the text, and that its change is durable; once for all that happens in this turn.
+    /// Tells every view what is new; once for all that happens in this turn.
     pub(crate) fn announce(self: &Rc<Self>) {
         if self.announced.replace(true) {
             return;
@@ -284,9 +290,9 @@ impl OpenDocument {
         let mut is_seen_otherwise = false;
         for view in self.views.borrow_mut().iter_mut() {
             if let Some((number, _)) = view.waits.take_if(|(_, made)| *made <= durable) {
-                (self.tell)(&view.name, Told::Done(number));
+                view.untold.push(Told::Done(number));
                 let told = view.text.release();
-                view.tell_text(&self.tell, told);
+                view.tell_text(told);
             }
             let mut news = now.clone();
             let is_even = view.text.is_even().is_some();
@@ -298,8 +304,9 @@ impl OpenDocument {
                 is_seen_otherwise |= news.is_seen_otherwise_than(&view.news);
                 view.news = news.clone();
                 news.people = news.people.filter(|_| is_even);
-                (self.tell)(&view.name, Told::News(news));
+                view.untold.push(Told::News(news));
             }
+            view.tell_now(&self.tell);
         }
         if is_seen_otherwise {
             self.watch();
@@ -347,9 +354,10 @@ impl OpenDocument {
         self.keep_last_seen();
         let text = self.handle.text();
         let (length, sum) = (utf16_len(&text), sum(&text));
-        for view in self.views.borrow().iter() {
+        for view in self.views.borrow_mut().iter_mut() {
             if let Some(number) = view.text.is_even() {
-                (self.tell)(&view.name, Told::Check { number, length, sum });
+                view.untold.push(Told::Check { number, length, sum });
+                view.tell_now(&self.tell);
             }
         }
     }
@@ -389,7 +397,7 @@ impl OpenDocument {
     }
 
     fn is_out_of_step(&self, name: &str) {
-        (self.tell)(name, Told::OutOfStep);
+        (self.tell)(name, vec![Told::OutOfStep]);
     }
 
     fn with<T>(&self, name: &str, act: impl FnOnce(&mut View) -> T) -> Option<T> {
@@ -398,14 +406,20 @@ impl OpenDocument {
 }
 
 impl View {
-    fn tell_text(&self, tell: &Tell, told: Result<Option<crate::view_text::Told>, OutOfStep>) {
+    fn tell_text(&mut self, told: Result<Option<crate::view_text::Told>, OutOfStep>) {
         match told {
             Ok(None) => {}
             Ok(Some(crate::view_text::Told { number, splices })) => {
                 let splices = splices.into_iter().map(Splice::from).collect();
-                tell(&self.name, Told::Text { number, splices, own: self.follows });
+                self.untold.push(Told::Text { number, splices, own: self.follows });
             }
-            Err(_) => tell(&self.name, Told::OutOfStep),
+            Err(_) => self.untold.push(Told::OutOfStep),
+        }
+    }
+
+    fn tell_now(&mut self, tell: &Tell) {
+        if !self.untold.is_empty() {
+            tell(&self.name, std::mem::take(&mut self.untold));
         }
     }
 }

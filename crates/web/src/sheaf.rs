@@ -41,7 +41,7 @@ impl Sheaf {
     /// writes to it.
     ///
     /// `fetch(url, init)` is `fetch` with the account's proof of session added; it rejects with an error named
-    /// `SignInAgain` once the session is over. `tell(view, told)` tells a view something. `stopped` is called should the
+    /// `SignInAgain` once the session is over. `tell(view, told)` tells a view what there is to tell it. `stopped` is called should the
     /// engine ever stop by a mistake of its own: whatever is asked of it after that has no effect.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Sheaf {
         account: Option<Ts<SignedIn>>,
         store: String,
         #[wasm_bindgen(unchecked_param_type = "(url: string, init: RequestInit) => Promise<Response>")] fetch: js_sys::Function,
-        #[wasm_bindgen(unchecked_param_type = "(view: string, told: Told) => void")] tell: js_sys::Function,
+        #[wasm_bindgen(unchecked_param_type = "(view: string, told: Told[]) => void")] tell: js_sys::Function,
         #[wasm_bindgen(unchecked_param_type = "() => void")] stopped: js_sys::Function,
     ) -> Result<Sheaf, JsValue> {
         on_panic(stopped);
@@ -79,7 +79,8 @@ impl Sheaf {
         };
         let tell: Tell = Rc::new(move |view, told| {
             // The page's own failure is the page's: it is on its console already.
-            let _ = tell.call2(&JsValue::NULL, &JsValue::from_str(view), &show(&told).into());
+            let told: js_sys::Array = told.iter().map(|told| JsValue::from(show(told))).collect();
+            let _ = tell.call2(&JsValue::NULL, &JsValue::from_str(view), &told);
         });
         Ok(Sheaf { config, engine: Engine::new(client, tell), fetch, endpoint })
     }

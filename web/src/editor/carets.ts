@@ -72,6 +72,26 @@ function equal(a: Caret, b: Caret | undefined): boolean {
   );
 }
 
+/** How long after a move a caret shows its name, and how long after that it fades. */
+const NAMED_MS = 2_500;
+const FADES_MS = 1_500;
+
+/** What will put each caret to rest. */
+const rests = new WeakMap<HTMLElement, number>();
+
+// By timers: an animation that only waits to begin has the browser draw frame upon frame all the same, and whoever types
+// meanwhile waits for the next of them.
+function moves(caret: HTMLElement): void {
+  clearTimeout(rests.get(caret));
+  if (caret.classList.contains("sheaf-caret-nameless")) caret.classList.remove("sheaf-caret-nameless", "sheaf-caret-still");
+  const still = () => caret.classList.add("sheaf-caret-still");
+  const nameless = () => {
+    caret.classList.add("sheaf-caret-nameless");
+    rests.set(caret, window.setTimeout(still, FADES_MS));
+  };
+  rests.set(caret, window.setTimeout(nameless, NAMED_MS));
+}
+
 /** A caret with its name; the name shows for a while after each move. */
 class CaretMarker implements LayerMarker {
   constructor(
@@ -100,27 +120,30 @@ class CaretMarker implements LayerMarker {
     name.className = "sheaf-caret-name";
     element.append(name);
     this.adjust(element, name);
+    moves(element);
     return element;
   }
 
   update(element: HTMLElement, before: LayerMarker): boolean {
     const name = element.firstChild;
     if (!(before instanceof CaretMarker) || before.caret.did !== this.caret.did || !(name instanceof HTMLElement)) return false;
-    this.adjust(element, name);
-    if (before.caret.moves !== this.caret.moves) {
-      for (const animation of element.getAnimations({ subtree: true })) animation.currentTime = 0;
-    }
+    this.adjust(element, name, before);
+    if (before.caret.moves !== this.caret.moves) moves(element);
     return true;
   }
 
-  private adjust(element: HTMLElement, name: HTMLElement): void {
-    element.style.left = `${this.left}px`;
-    element.style.top = `${this.top}px`;
-    element.style.height = `${this.height}px`;
-    element.style.setProperty("--person", this.caret.color);
-    element.style.setProperty("--on-person", inkOn(this.caret.color));
-    element.classList.toggle("sheaf-caret-flip", this.flip);
-    name.textContent = this.caret.name;
+  /** Only what is not so already: whatever is set is laid out anew, with every key of everybody. */
+  private adjust(element: HTMLElement, name: HTMLElement, before?: CaretMarker): void {
+    const { caret, left, top, height, flip } = this;
+    if (before?.left !== left) element.style.left = `${left}px`;
+    if (before?.top !== top) element.style.top = `${top}px`;
+    if (before?.height !== height) element.style.height = `${height}px`;
+    if (before?.caret.color !== caret.color) {
+      element.style.setProperty("--person", caret.color);
+      element.style.setProperty("--on-person", inkOn(caret.color));
+    }
+    if (before?.flip !== flip) element.classList.toggle("sheaf-caret-flip", flip);
+    if (before?.caret.name !== caret.name) name.textContent = caret.name;
   }
 }
 

@@ -5,6 +5,7 @@ import {
   Transaction,
   type ChangeDesc,
   type EditorState,
+  type SelectionRange,
   type StateEffect,
   type TransactionSpec,
 } from "@codemirror/state";
@@ -96,7 +97,7 @@ export class Crossing {
     else this.sendNext();
   }
 
-  /** What the engine tells of the text. Whether something is to be shown. */
+  /** What the engine tells of the text. Whether there is something to show, or a selection to tell. */
   told(told: Exclude<Told, { news: unknown } | { lastSeen: unknown }>): boolean {
     if (!this.attached) return false;
     if (told === "outOfStep") {
@@ -119,7 +120,7 @@ export class Crossing {
       if (told.done !== this.onItsWay?.number) return false;
       this.confirm();
       this.sendNext();
-      return true;
+      return this.untold !== undefined;
     }
     const { number, length, sum } = told.check;
     if (number === this.seen && (length !== this.base.length || sum !== sumOf(this.base))) {
@@ -241,12 +242,17 @@ export class Crossing {
 
   /** Tells where the caret or the selection is, once the engine's text is the one it is in. */
   select(): void {
-    if (!this.view || !this.attached || this.pending || this.ahead) return;
-    const { anchor, head } = this.view.state.selection.main;
-    const selected = `${anchor} ${head}`;
-    if (selected === this.selected) return;
-    this.selected = selected;
-    this.engine.select(this.seen, anchor, head);
+    const { untold } = this;
+    if (!untold) return;
+    this.selected = placed(untold);
+    this.engine.select(this.seen, untold.anchor, untold.head);
+  }
+
+  /** The selection, where it is to be told and can be. */
+  private get untold(): SelectionRange | undefined {
+    if (!this.view || !this.attached || this.pending || this.ahead) return undefined;
+    const { main } = this.view.state.selection;
+    return placed(main) === this.selected ? undefined : main;
   }
 
   /** Whether everything that has come is shown. */
@@ -292,9 +298,13 @@ export class Crossing {
     if (!selection || this.later.length > 0) return { anchor: end, head: end };
     const at = (place: number) => (this.ahead ? this.ahead.mapPos(place) : place);
     const [anchor, head] = [at(selection.anchor), at(selection.head)];
-    if (!this.ahead) this.selected = `${anchor} ${head}`;
+    if (!this.ahead) this.selected = placed({ anchor, head });
     return { anchor, head };
   }
+}
+
+function placed({ anchor, head }: { anchor: number; head: number }): string {
+  return `${anchor} ${head}`;
 }
 
 function moved(people: Person[], change: ChangeDesc): Person[] {

@@ -10,12 +10,22 @@ import { markdown } from "./markdown";
 import { STYLE_NONCE } from "./nonce";
 import { fromEngine, plainText } from "./plain_text";
 
+/** Whoever hit a key so lately is typing. */
+const TYPING_MS = 150;
+/**
+ * What others do meanwhile is drawn so long after the person's own next key, when that is on the screen, or at the latest so
+ * long after it came: a frame of theirs just before the key would have the key wait for the next one.
+ */
+const AFTER_KEY_MS = 16;
+const OTHERS_MS = 80;
+
 /** The text of an open document, shown and written in. */
 export class TextView {
   private readonly view: EditorView;
   private readonly text: Crossing;
   private readonly writing = new Compartment();
   private following: { did: string; stopped: () => void; at: number | undefined } | undefined;
+  private wroteAt = -TYPING_MS;
   private readonly frame = new OncePerFrame(() => engineState.guard(() => this.refresh()));
 
   constructor(
@@ -54,9 +64,14 @@ export class TextView {
               for (const transaction of update.transactions) text.handOver(transaction);
               text.sendOn();
             });
-            if (update.docChanged) document.touched();
-            if (update.transactions.some((one) => one.docChanged && !one.annotation(fromEngine))) document.wrote();
-            if (update.docChanged || update.selectionSet || update.focusChanged) this.frame.ask();
+            if (update.transactions.some((one) => one.docChanged && !one.annotation(fromEngine))) {
+              document.wrote();
+              this.wroteAt = performance.now();
+              this.frame.hurry(AFTER_KEY_MS);
+            } else if (update.selectionSet || update.focusChanged) {
+              // Where the caret is after a change goes with the change.
+              this.frame.ask();
+            }
           }),
         ],
       }),
@@ -88,9 +103,10 @@ export class TextView {
     view.dispatch({ effects: EditorView.scrollIntoView(at, { y: "nearest", yMargin: 80 }) });
   }
 
-  /** There may be changes by others, or people elsewhere. Shown in the next frame. */
+  /** There may be changes by others, or people elsewhere. Shown in the next frame, or between the person's own keys. */
   news(): void {
-    this.frame.ask();
+    if (performance.now() - this.wroteAt < TYPING_MS) this.frame.askIn(OTHERS_MS);
+    else this.frame.ask();
   }
 
   setMayWrite(mayWrite: boolean): void {
@@ -148,6 +164,8 @@ export class TextView {
   private step(step: "undo" | "redo"): boolean {
     if (!this.mayWrite) return false;
     this.document.wrote();
+    // What is taken back is the person's own: it does not wait for a key.
+    this.wroteAt = -TYPING_MS;
     this.text.step(step);
     return true;
   }

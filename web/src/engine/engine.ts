@@ -38,7 +38,7 @@ export class StoreDamaged extends Error {
 /** Shown in this tab, of a document that the engine has open. */
 export interface View {
   readonly name: string;
-  told(told: Told): void;
+  told(told: Told[]): void;
   /** Another engine leads from now on: the view has to attach itself to it. */
   attach(): void;
   /** Looks again at whether the engine keeps one waiting. */

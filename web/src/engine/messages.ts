@@ -45,7 +45,7 @@ export type FromEngine =
   | { returned: { id: number; value: unknown } }
   /** In a sentence. */
   | { refused: { id: number; why: string } }
-  | { view: string; told: Told }
+  | { view: string; told: Told[] }
   | { pong: true };
 
 /** A request to the account's server, which only the page can sign. */

@@ -81,6 +81,7 @@ fn a_text_is_shown_as_last_seen_before_it_is_read_and_goes_on_from_there() {
         life.engine.step("b 1", 2, true);
         let [view] = views;
         let mut views = [other, view];
+        let_others_run().await;
         life.mail.borrow_mut().get_mut("b 1").unwrap().retain(|told| !matches!(told, Told::Done(2)));
         settle(&life, &mut views).await;
         for view in &views {

@@ -132,7 +132,7 @@ pub(crate) fn life(kept: &Memory) -> Life {
     client.online(false);
     let mail = Mail::default();
     let sent = Rc::clone(&mail);
-    let tell = move |view: &str, told| sent.borrow_mut().entry(view.to_owned()).or_default().push_back(told);
+    let tell = move |view: &str, told| sent.borrow_mut().entry(view.to_owned()).or_default().extend(told);
     Life { engine: Engine::new(client, Rc::new(tell)), disk, mail }
 }
 
