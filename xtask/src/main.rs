@@ -8,6 +8,7 @@
     reason = "this is a command line: printing is how it speaks"
 )]
 
+mod alike;
 mod bench;
 mod demo;
 mod dist;

@@ -7,6 +7,7 @@
 //! In the first part ([`split`]) a function of the second is a stub: it calls the real one through a table that the second
 //! part fills when it is instantiated, over the memory and the globals of the first. A stub that finds the table empty
 //! has the page's worker load the second part there and then. So a profile that is out of date costs time and nothing else.
+//! What the second part calls of the first is in another table, [`LENT`]: as exports, their names alone would take kilobytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +83,7 @@ pub(crate) fn split(wasm: &[u8], profile: &Profile) -> Result<Parts> {
     fill_table(&mut second, entrances.iter().map(in_its_place).collect());
     walrus::passes::gc::run(&mut second);
 
-    lend(&mut first, &in_first, &second)?;
+    lend(&mut first, &in_first, &mut second)?;
     put_stubs(&mut first, &entrances)?;
     walrus::passes::gc::run(&mut first);
     Ok(Parts { first: first.emit_wasm(), second: second.emit_wasm() })
@@ -238,14 +239,28 @@ fn fill_table(module: &mut Module, entrances: Vec<FunctionId>) {
     module.tables.get_mut(table).elem_segments.insert(element);
 }
 
+/// The table of the first part's functions that the second imports: as `f0`, `f1` and so on, by their places in it.
+const LENT: &str = "lent";
+
 /// Exports from the first part what the second imports.
-fn lend(first: &mut Module, order: &Order, second: &Module) -> Result<()> {
-    for import in second.imports.iter().filter(|import| import.name != ENTRANCES) {
+fn lend(first: &mut Module, order: &Order, second: &mut Module) -> Result<()> {
+    let mut functions = Vec::new();
+    for import in second.imports.iter_mut().filter(|import| import.name != ENTRANCES) {
         let item = order.named(&import.name);
-        first
-            .exports
-            .add(&import.name, item.context("the second part imports what the first does not have")?);
+        match item.context("the second part imports what the first does not have")? {
+            ExportItem::Function(function) => {
+                import.name = format!("f{}", functions.len());
+                functions.push(function);
+            }
+            item => _ = first.exports.add(&import.name, item),
+        }
     }
+    let size = functions.len() as u64;
+    let table = first.tables.add_local(false, size, Some(size), RefType::FUNCREF);
+    let kind = ElementKind::Active { table, offset: ConstExpr::Value(Value::I32(0)) };
+    let element = first.elements.add(kind, ElementItems::Functions(functions));
+    first.tables.get_mut(table).elem_segments.insert(element);
+    first.exports.add(LENT, table);
     Ok(())
 }
 
@@ -362,7 +377,11 @@ mod tests {
         let said = run(
             &[&parts.first, &parts.second],
             "let loads = 0;
-             const load = () => { loads += 1; new WebAssembly.Instance(modules[1], { first: exports }); };
+             const load = () => {
+                 loads += 1;
+                 const functions = Array.from({ length: exports.lent.length }, (_, n) => [`f${n}`, exports.lent.get(n)]);
+                 new WebAssembly.Instance(modules[1], { first: { ...exports, ...Object.fromEntries(functions) } });
+             };
              const { exports } = new WebAssembly.Instance(modules[0], { './glue.js': { __wbg_loadSecondPart_0123: load } });
              console.log(loads, exports.enter(5), exports.enter(1), loads, exports.count.value, new Int32Array(exports.memory.buffer)[4]);",
         );

@@ -13,7 +13,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::step::{Program, Step, Steps};
 use crate::tools::{self, WASM_TARGET};
-use crate::{parts, root, target};
+use crate::{alike, parts, root, target};
 
 /// What the app is built for.
 #[derive(Clone, Copy, PartialEq)]
@@ -93,6 +93,7 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
     // The tools are as much a part of it: the lockfiles say which wasm-opt and which wasm-bindgen.
     let mut inputs = vec![compiled.clone(), root().join("web/package-lock.json"), root().join("Cargo.lock")];
     let mut means = WASM_OPT.to_vec();
+    means.push(include_str!("alike.rs"));
     if form != Form::Whole {
         means.extend(FOR_THE_CUT);
         means.push(include_str!("parts.rs"));
@@ -131,14 +132,14 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
         .read()
         .with_context(|| format!("wasm-opt could not make {what} smaller"))?;
     match form {
-        Form::Whole => {}
+        Form::Whole => fs::write(&wasm, alike::neighbours(&fs::read(&wasm)?)?)?,
         Form::InParts => {
             let profile =
                 fs::read_to_string(first_part()).context("the profile of the engine's first part")?;
             let parts = parts::split(&fs::read(&wasm)?, &parts::Profile::parse(&profile))
                 .with_context(|| format!("{what} could not be cut in two"))?;
-            fs::write(&wasm, parts.first)?;
-            fs::write(&second, parts.second)?;
+            fs::write(&wasm, alike::neighbours(&parts.first)?)?;
+            fs::write(&second, alike::neighbours(&parts.second)?)?;
         }
         Form::NotingCalls => {
             let (noting, names) = parts::noting_calls(&fs::read(&wasm)?)?;

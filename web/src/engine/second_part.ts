@@ -40,7 +40,10 @@ export class SecondPart {
   /** It fills a table of the first part, through which that calls it from then on. */
   private join(second: WebAssembly.Module): void {
     if (this.isThere) return;
-    new WebAssembly.Instance(second, { first: this.first });
+    const lent = this.first["lent"] as WebAssembly.Table;
+    const first: WebAssembly.ModuleImports = { ...(this.first as WebAssembly.ModuleImports) };
+    for (let n = 0; n < lent.length; n++) first[`f${String(n)}`] = lent.get(n) as WebAssembly.ImportValue;
+    new WebAssembly.Instance(second, { first });
     this.isThere = true;
   }
 
