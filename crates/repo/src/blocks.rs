@@ -12,11 +12,18 @@ pub struct Blocks {
 }
 
 /// A block does not hash to the CID it came with.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a block is not what its CID {} says", crate::cid::text(cid))]
 pub struct WrongBlock {
     /// The CID it came with.
     pub cid: Cid,
+}
+
+// Where an insertion is expected to work, this is what a browser loads with it: `Cid`'s own brings along two dozen bases.
+impl std::fmt::Debug for WrongBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WrongBlock").field("cid", &cid::text(&self.cid)).finish()
+    }
 }
 
 impl Blocks {

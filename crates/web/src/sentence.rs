@@ -17,7 +17,8 @@ pub fn of(clause: &str) -> String {
     let mut sentence = String::with_capacity(clause.len() + 1);
     let mut rest = clause.chars();
     match rest.next() {
-        Some(letter) if is_word => sentence.extend(letter.to_uppercase()),
+        // The first word is English. Case by Unicode would bring along tables larger than all sentences.
+        Some(letter) if is_word => sentence.push(letter.to_ascii_uppercase()),
         Some(letter) => sentence.push(letter),
         None => {}
     }

@@ -52,11 +52,7 @@ pub fn could_be_account(name: &str) -> bool {
             let parts: Vec<&str> = word.split(stop).collect();
             let letters = |part: &str| part.chars().filter(|ch| ch.is_alphanumeric()).count();
             parts.windows(2).any(|pair| letters(pair[0]) > 0 && letters(pair[1]) > 1)
-                || word
-                    .to_lowercase()
-                    .split(colon)
-                    .next()
-                    .is_some_and(|first| first == "did" && word.contains(colon))
+                || word.split_once(colon).is_some_and(|(first, _)| first.eq_ignore_ascii_case("did"))
         })
 }
 
