@@ -8,6 +8,10 @@ import { readFile, readdir } from "node:fs/promises";
 import { Host } from "./host.mjs";
 import { makeWorld } from "./world.mjs";
 
+const POSTS = 1_000;
+/** At once. */
+const WRITES = 100;
+
 /** Put before the worker's script: keeps hold of what the engine exports. */
 const HOLD = `
 for (const way of ["instantiate", "instantiateStreaming"]) {
@@ -30,6 +34,7 @@ try {
   host.changed.set(asset("sheaf_web_bg-", ".wasm"), await readFile(process.argv[2]));
   const worker = asset("worker-", ".js");
   host.changed.set(worker, HOLD + (await host.file(worker)));
+  for (const handle of ["alice.test", "bob.test"]) await inhabit(handle);
   const alice = await world.signedIn("alice.test");
   const link = await alice.newDocument(`First ${Date.now()}`);
   await alice.typeAtEnd("# Harvest\nThe first sheaf is bound. 🌾\n");
@@ -62,10 +67,34 @@ try {
   await bob.openDocument(here);
   await bob.sees(/So is the second/);
   await notes(bob);
+  // Who is signed in and comes by a link for the first time.
+  const again = await someone();
+  await again.signIn("bob.test");
+  await notes(again);
+  await again.page.goto("about:blank");
+  await again.openDocument(here);
+  await again.sees(/So is the second/);
+  await again.mayWrite();
+  await notes(again);
   console.log([...called].join("\n"));
 } finally {
   await host.stop();
   await world.close();
+}
+
+/** Makes a repo what repos are: so large that its tree has some levels, and mostly of other things. */
+async function inhabit(handle) {
+  const token = await world.token(handle);
+  const { did: repo } = world.demo.accounts.find((account) => account.handle === handle);
+  const write = (text) => ({
+    $type: "com.atproto.repo.applyWrites#create",
+    collection: "org.example.post",
+    value: { $type: "org.example.post", text },
+  });
+  for (let post = 0; post < POSTS; post += WRITES) {
+    const writes = Array.from({ length: WRITES }, (_, n) => write(`Post ${post + n}`));
+    await world.xrpc("com.atproto.repo.applyWrites", { repo, validate: false, writes }, token);
+  }
 }
 
 /** Somebody whose engine is the one that notes, without the live channel: that is loaded once a document is shown. */
