@@ -1,4 +1,4 @@
-//! Somebody for a browser to write together with: writes the paper of the trace, then types in it for as long as is wanted.
+//! Somebody for a browser to write together with: writes the paper of the trace, then types in it, live, for as long as is wanted.
 //!
 //! It is told what to do by lines on standard input and answers by lines on standard output. First comes [`Scene`] as JSON; the
 //! answer is the document's fragment, once all of it is published. Then `type`, and whatever line ends the typing; the answer is
