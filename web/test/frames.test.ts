@@ -62,6 +62,16 @@ test("what has time is done with what has none, and sooner where it is hurried",
   expect(runs()).toBe(2);
 });
 
+test("whoever hurries it again and again does not put it off", () => {
+  const { frame, runs } = counted();
+  frame.askIn(80);
+  for (let key = 0; key < 10; key++) {
+    frame.hurry(16);
+    vi.advanceTimersByTime(10);
+  }
+  expect(runs()).toBe(1);
+});
+
 test("nothing is done after it is cancelled", () => {
   const { frame, runs } = counted();
   frame.askIn(80);

@@ -53,7 +53,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
-    /// Records anew which functions the engine's first part consists of: after changes that make the app's first load grow.
+    /// Records anew which functions the engine's first part consists of: after changes to what runs until a document is shown.
     FirstPart,
     /// What `test` has Cargo run each crate's WebAssembly tests with.
     #[command(hide = true)]

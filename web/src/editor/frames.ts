@@ -10,6 +10,7 @@ export class OncePerFrame {
   private timer = 0;
   /** What asks in a while, unless something asks before. */
   private patience = 0;
+  private hurried = false;
 
   constructor(private readonly work: () => void) {}
 
@@ -18,11 +19,12 @@ export class OncePerFrame {
     if (this.timer === 0 && this.patience === 0) this.patience = window.setTimeout(() => this.ask(), ms);
   }
 
-  /** What was asked for with patience is asked for in so many milliseconds from now. */
+  /** What was asked for with patience is asked for in so many milliseconds from now; however often it is hurried after that. */
   hurry(ms: number): void {
-    if (this.patience === 0) return;
+    if (this.patience === 0 || this.hurried) return;
     this.losePatience();
     this.askIn(ms);
+    this.hurried = true;
   }
 
   ask(): void {
@@ -42,6 +44,7 @@ export class OncePerFrame {
   private losePatience(): void {
     clearTimeout(this.patience);
     this.patience = 0;
+    this.hurried = false;
   }
 
   private readonly run = (): void => {

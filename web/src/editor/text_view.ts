@@ -13,8 +13,8 @@ import { fromEngine, plainText } from "./plain_text";
 /** Whoever hit a key so lately is typing. */
 const TYPING_MS = 150;
 /**
- * What others do meanwhile is drawn so long after the person's own next key, when that is on the screen, or at the latest so
- * long after it came: a frame of theirs just before the key would have the key wait for the next one.
+ * What others do meanwhile is drawn so long after the person's own next key, when that is on the screen, or so long after it
+ * came if there is none by then: a frame of theirs just before the key would have the key wait for the next one.
  */
 const AFTER_KEY_MS = 16;
 const OTHERS_MS = 80;

@@ -37,7 +37,10 @@ export class SecondPart {
     }
   }
 
-  /** It fills a table of the first part, through which that calls it from then on. */
+  /**
+   * It fills a table of the first part, through which that calls it from then on. What it calls itself is in another, by the names
+   * that `xtask/src/parts.rs` gives.
+   */
   private join(second: WebAssembly.Module): void {
     if (this.isThere) return;
     const lent = this.first["lent"] as WebAssembly.Table;
