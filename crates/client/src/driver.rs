@@ -288,7 +288,7 @@ pub(crate) async fn run(open: Rc<Open>, inner: Loop, doorbell: impl Future<Outpu
             }
             heard = heard.next() => match heard {
                 Some(Heard::Ring(bell)) => open.happen(Event::Doorbell(bell)),
-                Some(Heard::Connected(connected)) => open.happen(Event::Doorbells { connected }),
+                Some(Heard::Connected(connected, hosts)) => open.happen(Event::Doorbells { connected, hosts }),
                 None => unreachable!("`open` holds the listener, which holds a sender"),
             },
             () = doorbell => unreachable!("a doorbell listens for ever"),

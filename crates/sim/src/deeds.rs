@@ -66,7 +66,7 @@ impl World {
                 self.devices[device].link.offline_until = until;
                 if told {
                     self.hand(device, Event::Online(false));
-                    self.hand(device, Event::Doorbells { connected: None });
+                    self.hand(device, Event::Doorbells { connected: None, hosts: vec![] });
                     self.expect(until, Happening::News { device, news: News::Network });
                 }
                 self.expect(until, Happening::News { device, news: News::Stream });
@@ -84,7 +84,7 @@ impl World {
             Deed::StreamDown { device, lasts } => {
                 let until = until(lasts);
                 self.devices[device].stream.up = false;
-                self.hand(device, Event::Doorbells { connected: None });
+                self.hand(device, Event::Doorbells { connected: None, hosts: vec![] });
                 self.expect(until, Happening::News { device, news: News::Stream });
             }
             Deed::Throttle { account, lasts, retry_after } => {
@@ -150,8 +150,8 @@ impl World {
             News::Stream => {
                 self.devices[n].stream.up = true;
                 if let Some(kind) = self.devices[n].doorbell(now) {
-                    self.hand(n, Event::Doorbells { connected: None });
-                    self.hand(n, Event::Doorbells { connected: Some(kind) });
+                    self.hand(n, Event::Doorbells { connected: None, hosts: vec![] });
+                    self.hand(n, Event::Doorbells { connected: Some(kind), hosts: vec![] });
                 }
             }
             News::Session if self.devices[n].signed_out_until <= now => self.hand(n, Event::Session(true)),

@@ -98,16 +98,27 @@ impl From<&replica::EditorStatus> for EditorDetails {
 }
 
 fn hears(status: &replica::Status) -> String {
+    if !status.online {
+        return "Offline: what others write arrives when the network is back.".to_owned();
+    }
     let live = match status.live.linked {
-        _ if !status.online => String::new(),
         0 => String::new(),
         1 => "Linked with 1 other device: what is written there is here at once. ".to_owned(),
         n => format!("Linked with {n} other devices: what is written there is here at once. "),
     };
-    live + match status.doorbell {
-        _ if !status.online => "Offline: what others write arrives when the network is back.",
-        Some(DoorbellKind::Jetstream) => "Jetstream says when somebody has written, within a second or so.",
-        Some(DoorbellKind::Firehose) => "The editors' own servers say when somebody has written.",
-        None => "No stream can be reached: every editor's server is asked every few seconds.",
+    let hosts = status.doorbell_hosts.join(", ");
+    live + &match status.doorbell {
+        Some(DoorbellKind::Jetstream) => {
+            format!("Jetstream says when somebody has written, within a second or so ({hosts}).")
+        }
+        Some(DoorbellKind::Firehose) => {
+            format!("The editors' own servers say when somebody has written ({hosts}).")
+        }
+        None if hosts.is_empty() => {
+            "No stream can be reached: every editor's server is asked every few seconds.".to_owned()
+        }
+        None => format!(
+            "No stream tells of every editor ({hosts} of some): their servers are asked every few seconds."
+        ),
     }
 }

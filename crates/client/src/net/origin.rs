@@ -171,11 +171,14 @@ fn ipv4_part(part: &str) -> Option<u64> {
     }
 }
 
+/// The host of a URL with its port; empty for what is no URL.
+pub(crate) fn authority_of(url: &str) -> &str {
+    url.split_once("://").map_or("", |(_, rest)| &rest[..rest.find(['/', '?']).unwrap_or(rest.len())])
+}
+
 /// Whether an address points at this machine.
 pub(crate) fn is_loopback_url(url: &str) -> bool {
-    let authority =
-        url.split_once("://").map_or("", |(_, rest)| &rest[..rest.find(['/', '?']).unwrap_or(rest.len())]);
-    host_of(authority).is_some_and(is_loopback_host)
+    host_of(authority_of(url)).is_some_and(is_loopback_host)
 }
 
 /// A query string of these pairs, percent-encoded, beginning with `?`.

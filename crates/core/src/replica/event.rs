@@ -91,8 +91,10 @@ pub enum Event {
     Doorbell(Doorbell),
     /// Which live doorbell is connected; without one the replica polls.
     Doorbells {
-        /// The kind in use now.
+        /// The kind in use now; `None` where not every repo is covered.
         connected: Option<DoorbellKind>,
+        /// The hosts of all streams that are up, to be shown to people.
+        hosts: Vec<String>,
     },
     /// Something happened on the live channel.
     Live(LiveEvent),

@@ -111,6 +111,7 @@ impl Replica {
             selection: None,
             online: true,
             doorbell: None,
+            doorbell_hosts: Vec::new(),
             own_rev: None,
             document_bytes: None,
             carrying: Carrying::default(),
@@ -397,9 +398,15 @@ impl Replica {
         self.refresh();
     }
 
-    pub(super) fn doorbells(&mut self, now: Timestamp, connected: Option<super::DoorbellKind>) {
+    pub(super) fn doorbells(
+        &mut self,
+        now: Timestamp,
+        connected: Option<super::DoorbellKind>,
+        hosts: Vec<String>,
+    ) {
         let newly = connected.is_some() && self.doorbell.is_none();
         self.doorbell = connected;
+        self.doorbell_hosts = hosts;
         if newly {
             // Whatever rang while nobody listened was missed: look once.
             self.look_again(now);

@@ -155,6 +155,7 @@ pub struct Replica {
     selection: Option<(Sticky, Sticky)>,
     online: bool,
     doorbell: Option<DoorbellKind>,
+    doorbell_hosts: Vec<String>,
     /// The revision of our own last write: its bell tells us nothing new.
     own_rev: Option<Tid>,
     /// The owner's record, byte for byte as verified.
@@ -215,7 +216,7 @@ impl Replica {
             Event::Fetched { fetch, result } => self.fetched(now, fetch, &result),
             Event::Written { write, result, limits } => self.written(now, write, result, limits),
             Event::Doorbell(bell) => self.rung(now, &bell),
-            Event::Doorbells { connected } => self.doorbells(now, connected),
+            Event::Doorbells { connected, hosts } => self.doorbells(now, connected, hosts),
             Event::Live(event) => self.live_happened(now, event),
             Event::Tick => self.tick(now),
         }

@@ -42,6 +42,7 @@ impl Replica {
             published_any: published,
             stalled: self.stalled(),
             doorbell: self.doorbell,
+            doorbell_hosts: self.doorbell_hosts.clone(),
             asking_others: self.carriers.iter().filter_map(|did| self.views.get(did)).any(RepoView::is_open),
             online: self.online,
             people: self.people.iter().count() + usize::from(role.can_write()),

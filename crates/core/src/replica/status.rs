@@ -132,6 +132,8 @@ pub struct Status {
     pub stalled: Option<Stalled>,
     /// Which live doorbell is in use; without one the replica polls.
     pub doorbell: Option<DoorbellKind>,
+    /// The hosts of the streams that are up, even where they do not tell of every editor.
+    pub doorbell_hosts: Vec<String>,
     /// Whether others are being asked for the document, whom the link names for the case that its owner does not show it.
     pub asking_others: bool,
     /// Whether the device says it has a network.
@@ -154,7 +156,7 @@ impl Status {
     /// ```
     /// # use sheaf_core::replica::{Presence, Role, Status};
     /// # let status = Status { document: Presence::Here, role: Role::Owner, unsaved: 0, store_trouble: None, waiting: 12,
-    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, asking_others: false, online: false, people: 1, live: Default::default(), editors: vec![], points_left: 5000, points_left_today: 35000 };
+    /// #   waiting_since: None, published_any: true, stalled: None, doorbell: None, doorbell_hosts: vec![], asking_others: false, online: false, people: 1, live: Default::default(), editors: vec![], points_left: 5000, points_left_today: 35000 };
     /// assert_eq!(status.sentence(), "Offline: 12 changes waiting");
     /// ```
     pub fn sentence(&self) -> String {

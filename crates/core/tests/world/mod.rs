@@ -221,7 +221,10 @@ impl World {
         });
         let n = self.devices.len() - 1;
         self.carry_out(n, effects);
-        self.hand(n, Event::Doorbells { connected: self.doorbells.then_some(DoorbellKind::Jetstream) });
+        self.hand(
+            n,
+            Event::Doorbells { connected: self.doorbells.then_some(DoorbellKind::Jetstream), hosts: vec![] },
+        );
         n
     }
 
@@ -235,7 +238,7 @@ impl World {
         device.replica = replica;
         self.carry_out(n, effects);
         let doorbell = self.doorbells.then_some(DoorbellKind::Jetstream);
-        self.hand(n, Event::Doorbells { connected: doorbell });
+        self.hand(n, Event::Doorbells { connected: doorbell, hosts: vec![] });
         if self.live.up.contains(&n) {
             self.live_cut(n);
             self.live_up(n);
@@ -481,8 +484,8 @@ impl World {
         self.hand(n, Event::Online(online));
         if online {
             let connected = self.doorbells.then_some(DoorbellKind::Jetstream);
-            self.hand(n, Event::Doorbells { connected: None });
-            self.hand(n, Event::Doorbells { connected });
+            self.hand(n, Event::Doorbells { connected: None, hosts: vec![] });
+            self.hand(n, Event::Doorbells { connected, hosts: vec![] });
         }
     }
 

@@ -14,7 +14,7 @@ mod position;
 mod rung;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
@@ -40,6 +40,7 @@ use self::{
 use super::{
     firehose::Firehose,
     jetstream::{Version, Wanted, v1::V1, v2::V2},
+    origin::authority_of,
 };
 use crate::{platform, signal::Signal, store::SharedStore};
 
@@ -48,8 +49,8 @@ use crate::{platform, signal::Signal, store::SharedStore};
 pub enum Heard {
     /// A repo may have changed.
     Ring(Doorbell),
-    /// Which kind is connected from now on.
-    Connected(Option<DoorbellKind>),
+    /// Which kind is connected from now on, and the hosts of the streams that are up.
+    Connected(Option<DoorbellKind>, Vec<String>),
 }
 
 /// Rings kept for a core that is busy; further ones wait in their connections.
@@ -72,7 +73,7 @@ struct Shared {
     /// Something changed that the policy goes by.
     changed: Signal,
     rung: RefCell<Rung>,
-    said: Cell<Option<DoorbellKind>>,
+    said: RefCell<(Option<DoorbellKind>, BTreeSet<Source>)>,
     out: RefCell<mpsc::Sender<Heard>>,
 }
 
@@ -92,7 +93,7 @@ pub fn doorbell(
         retry: Signal::default(),
         changed: Signal::default(),
         rung: RefCell::default(),
-        said: Cell::new(None),
+        said: RefCell::default(),
         out: RefCell::new(out),
     }));
     let shared = listener.0.clone();
@@ -181,9 +182,12 @@ impl Shared {
     /// What is to be so now; core is told when what is connected has changed.
     async fn decide(&self) -> Decision {
         let decision = self.lines.borrow_mut().decide(&self.repos.borrow(), platform::now());
-        if self.said.replace(decision.connected) != decision.connected {
-            tracing::info!(connected = ?decision.connected, "doorbell");
-            self.say(Heard::Connected(decision.connected)).await;
+        let now = (decision.connected, decision.up.clone());
+        if self.said.replace(now.clone()) != now {
+            tracing::info!(connected = ?decision.connected, up = ?decision.up, "doorbell");
+            let hosts =
+                decision.up.iter().map(|source| authority_of(self.origin(source)).to_owned()).collect();
+            self.say(Heard::Connected(decision.connected, hosts)).await;
         }
         decision
     }
@@ -197,10 +201,18 @@ impl Shared {
         self.changed.notify();
     }
 
+    /// Where it is: a URL.
+    fn origin<'a>(&'a self, source: &'a Source) -> &'a str {
+        match source {
+            Source::Jetstream(n) => &self.jetstreams[*n],
+            Source::Host(origin) => origin,
+        }
+    }
+
     fn bell(&self, source: &Source) -> Box<dyn Bell> {
         match source {
-            Source::Jetstream(n) => {
-                let address = self.jetstreams[*n].clone();
+            Source::Jetstream(_) => {
+                let address = self.origin(source).to_owned();
                 match Version::of(&address) {
                     Version::V1 => Box::new(V1 { address }),
                     Version::V2 => Box::new(V2 { address }),

@@ -59,6 +59,8 @@ pub(super) struct Decision {
     pub(super) renew: BTreeSet<Source>,
     /// What to tell core; `None` makes it poll.
     pub(super) connected: Option<DoorbellKind>,
+    /// Of those to run, the ones that are up.
+    pub(super) up: BTreeSet<Source>,
     /// When to decide again if nothing happens before.
     pub(super) again_at: Option<Timestamp>,
 }
@@ -258,6 +260,7 @@ impl Lines {
             Some(_) => DoorbellKind::Jetstream,
             None => DoorbellKind::Firehose,
         });
+        decision.up = decision.run.iter().filter(|source| line(source).up.is_some()).cloned().collect();
         decision.again_at = again.at;
         decision
     }

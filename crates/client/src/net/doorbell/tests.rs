@@ -34,16 +34,21 @@ impl Server {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
+    /// Its address and port.
+    fn host(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
     fn origin(&self) -> String {
-        format!("http://{}", self.0.local_addr().unwrap())
+        format!("http://{}", self.host())
     }
 
     fn jetstream(&self) -> String {
-        format!("ws://{}/subscribe", self.0.local_addr().unwrap())
+        format!("ws://{}/subscribe", self.host())
     }
 
     fn jetstream_v2(&self) -> String {
-        format!("ws://{}{}", self.0.local_addr().unwrap(), v2::PATH)
+        format!("ws://{}{}", self.host(), v2::PATH)
     }
 
     /// Answers the next connection as a Jetstream of the second version does when it does not like something, and gives the
@@ -89,14 +94,20 @@ fn nobody() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
 struct Beside {
     listener: Listener,
     heard: mpsc::Receiver<Heard>,
+    kind: Option<DoorbellKind>,
+    hosts: Vec<String>,
 }
 
 impl Beside {
     async fn next(&mut self) -> Heard {
-        platform::within(GENEROUS, self.heard.next())
+        let heard = platform::within(GENEROUS, self.heard.next())
             .await
             .expect("something is heard")
-            .expect("a doorbell never ends")
+            .expect("a doorbell never ends");
+        if let Heard::Connected(kind, hosts) = &heard {
+            (self.kind, self.hosts) = (*kind, hosts.clone());
+        }
+        heard
     }
 
     /// The next ring that names no revision: everything is rung so after connecting, and once more a little later.
@@ -125,13 +136,13 @@ impl Beside {
         }
     }
 
-    /// The next change of what is connected.
+    /// The next change of the kind that is connected.
     async fn connected(&mut self) -> Option<DoorbellKind> {
-        loop {
-            if let Heard::Connected(kind) = self.next().await {
-                return kind;
-            }
+        let before = self.kind;
+        while self.kind == before {
+            self.next().await;
         }
+        self.kind
     }
 }
 
@@ -142,7 +153,7 @@ fn listening(store: Memory, test: impl AsyncFnOnce(&mut dyn FnMut(Vec<String>) -
         test(&mut |jetstreams| {
             let (listener, heard, work) = doorbell(jetstreams, Rc::new(store.clone()));
             platform::spawn(work);
-            Beside { listener, heard }
+            Beside { listener, heard, kind: None, hosts: vec![] }
         })
         .await;
     });
@@ -444,24 +455,21 @@ fn the_servers_own_streams_take_over_while_no_jetstream_answers() {
         assert_eq!(path, "/xrpc/com.atproto.sync.subscribeRepos");
         let (_, _two) = two.accept().await;
         let mut rung = BTreeSet::new();
-        let mut kind = None;
-        while rung.len() < 2 || kind.is_none() {
-            match bell.next().await {
-                Heard::Ring(bell) => drop(rung.insert(bell.did.to_string())),
-                Heard::Connected(connected) => kind = connected,
+        while rung.len() < 2 || bell.kind.is_none() {
+            if let Heard::Ring(ring) = bell.next().await {
+                rung.insert(ring.did.to_string());
             }
         }
-        assert_eq!(kind, Some(DoorbellKind::Firehose), "said once both are there");
+        assert_eq!(bell.kind, Some(DoorbellKind::Firehose), "said once both are there");
+        assert_eq!(BTreeSet::from_iter(bell.hosts.clone()), BTreeSet::from([one.host(), two.host()]));
         assert_eq!(rung, BTreeSet::from([ALICE.to_owned(), BOB.to_owned()]));
 
         // The Jetstream comes back, and the others are let go.
         let (_, _jetstream) = jetstream.accept().await;
-        let said = loop {
-            if let Heard::Connected(kind) = bell.next().await {
-                break kind;
-            }
-        };
-        assert_eq!(said, Some(DoorbellKind::Jetstream));
+        assert_eq!(bell.connected().await, Some(DoorbellKind::Jetstream));
+        while bell.hosts != [jetstream.host()] {
+            bell.next().await;
+        }
         drop(one);
     });
 }
@@ -490,19 +498,13 @@ fn an_error_frame_leads_to_a_new_connection() {
         let mut bell = start(vec![]);
         bell.listener.listen(repos(&[ALICE], Some(&server.origin())), vec![SEGMENT]);
         let (_, mut socket) = server.accept().await;
-        let mut kinds = vec![loop {
-            if let Heard::Connected(kind) = bell.next().await {
-                break kind;
-            }
-        }];
+        let mut kinds = vec![bell.connected().await];
         // {op: -1} {error: "FutureCursor"}
         let frame = [&b"\xa1\x62op\x20"[..], &b"\xa1\x65error\x6cFutureCursor"[..]].concat();
         socket.send(Sent::binary(frame)).await.unwrap();
         let (_, _again) = server.accept().await;
         while kinds.len() < 3 {
-            if let Heard::Connected(kind) = bell.next().await {
-                kinds.push(kind);
-            }
+            kinds.push(bell.connected().await);
         }
         assert_eq!(kinds, [Some(DoorbellKind::Firehose), None, Some(DoorbellKind::Firehose)]);
     });
