@@ -155,18 +155,18 @@ export class OpenDocument implements View {
   }
 
   private take(news: News): void {
-    const before = this.people;
-    this.title = news.title;
-    this.link = news.link;
-    this.status = news.status;
-    this.editors = news.editors;
-    if (news.people) {
-      this.people = news.people;
-      this.text.showPeople(news.people);
-      this.tellListeners();
+    const { title, link, status, editors, people, carets } = news;
+    this.title = title;
+    this.link = link;
+    if (status) this.status = status;
+    if (editors) this.editors = editors;
+    if (people) {
+      const early = performance.now() - this.openedAt < WERE_HERE_MS;
+      this.arrivals = (early ? "" : comings(this.people, people)) || this.arrivals;
+      this.people = people;
     }
-    const early = performance.now() - this.openedAt < WERE_HERE_MS;
-    this.arrivals = (early ? "" : comings(before, this.people)) || this.arrivals;
+    if (carets) this.text.showCarets(carets);
+    if (people || carets) this.tellListeners();
   }
 
   private tellListeners(): void {

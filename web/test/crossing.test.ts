@@ -334,12 +334,11 @@ test("undo takes the caret to what came back", () => {
 test("others' places are told in the engine's text, and are shown in one's own", () => {
   const view = new View("one three");
   view.dispatch({ changes: { from: 0, insert: "> " } });
-  const bob = { did: "did:web:bob.example", name: "Bob", color: "#000000", isSelf: false, caret: { anchor: 4, head: 9 } };
-  view.text.showPeople([bob]);
-  expect(view.text.people[0]?.caret).toEqual({ anchor: 6, head: 11 });
+  view.text.showCarets([{ person: 1, anchor: 4, head: 9 }]);
+  expect(view.text.carets).toEqual([{ person: 1, anchor: 6, head: 11 }]);
   view.engine.others({ at: 4, delete: 0, insert: "two " });
   view.hear();
-  expect(view.text.people[0]?.caret).toEqual({ anchor: 6, head: 15 });
+  expect(view.text.carets).toEqual([{ person: 1, anchor: 6, head: 15 }]);
 });
 
 test("a view that shows another text than the engine says so, and begins anew", () => {

@@ -214,7 +214,7 @@ impl Engine {
         act(&document);
         // Whether it is published is told before who may write.
         document.announce_now();
-        document.news().editors
+        document.handle.status().editors.iter().map(Editor::from).collect()
     }
 
     /// Tells a view what is new, if anything is.

@@ -53,7 +53,7 @@ impl LastSeen {
         News {
             title: self.title.clone(),
             link: link.fragment(),
-            status: Status {
+            status: Some(Status {
                 sentence: "Opening".into(),
                 tone: Tone::Working,
                 document: Shown::Here,
@@ -65,9 +65,10 @@ impl LastSeen {
                 sign_in_again: false,
                 people: 0,
                 readers: Vec::new(),
-            },
-            editors: Vec::new(),
+            }),
+            editors: Some(Vec::new()),
             people: None,
+            carets: None,
             can_undo: false,
             can_redo: false,
         }

@@ -14,7 +14,7 @@ use sheaf_core::{
 
 use crate::{
     last_seen::{self, LastSeen},
-    shown::{Attached, Editor, GoingOn, News, Person, Role, Splice, Status, Told},
+    shown::{Attached, Editor, GoingOn, News, Person, Role, Splice, Status, Told, carets},
     timeline::{Looking, Moment, RestoreError, Timeline},
     view_text::{OutOfStep, ViewText, sum},
 };
@@ -295,16 +295,15 @@ impl OpenDocument {
                 view.tell_text(told);
             }
             let mut news = now.clone();
-            let is_even = view.text.is_even().is_some();
-            if !is_even {
+            if view.text.is_even().is_none() {
                 // Where others are counts in a text that this view does not know yet.
                 news.people.clone_from(&view.news.people);
+                news.carets.clone_from(&view.news.carets);
             }
-            if news != view.news {
+            if let Some(new) = news.since(&view.news) {
                 is_seen_otherwise |= news.is_seen_otherwise_than(&view.news);
-                view.news = news.clone();
-                news.people = news.people.filter(|_| is_even);
-                view.untold.push(Told::News(news));
+                view.news = news;
+                view.untold.push(Told::News(new));
             }
             view.tell_now(&self.tell);
         }
@@ -314,13 +313,14 @@ impl OpenDocument {
     }
 
     pub(crate) fn news(&self) -> News {
-        let status = self.handle.status();
+        let (status, people) = (self.handle.status(), self.handle.people());
         News {
             title: self.handle.title(),
             link: self.handle.link().fragment(),
-            status: Status::from(&status),
-            editors: status.editors.iter().map(Editor::from).collect(),
-            people: Some(self.handle.people().into_iter().map(Person::from).collect()),
+            status: Some(Status::from(&status)),
+            editors: Some(status.editors.iter().map(Editor::from).collect()),
+            carets: Some(carets(&people)),
+            people: Some(people.into_iter().map(Person::from).collect()),
             can_undo: self.handle.can_undo(),
             can_redo: self.handle.can_redo(),
         }

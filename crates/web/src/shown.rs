@@ -84,7 +84,8 @@ pub struct Attached {
     pub news: News,
 }
 
-/// What there is to know of a document beside its text.
+/// What there is to know of a document beside its text. A view is told all of it when it begins, and then what has changed:
+/// what is left out is as it was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
@@ -94,12 +95,17 @@ pub struct News {
     /// The fragment that leads here, to pass on.
     pub link: String,
     /// What is true of it right now.
-    pub status: Status,
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub status: Option<Status>,
     /// Who may write.
-    pub editors: Vec<Editor>,
-    /// Who is here, in the text as the view was told it; nothing while others are in a text that it was not told yet.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub editors: Option<Vec<Editor>>,
+    /// Who is here.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub people: Option<Vec<Person>>,
+    /// Where they are, in the text as the view was told it; nothing while they are in a text that it was not told yet.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub carets: Option<Vec<Caret>>,
     /// Whether there is an own change to take back.
     pub can_undo: bool,
     /// Whether there is one to bring back.
@@ -109,8 +115,25 @@ pub struct News {
 impl News {
     /// Whether somebody who opens the document would see it otherwise at once.
     pub(crate) fn is_seen_otherwise_than(&self, other: &Self) -> bool {
-        let seen = |news: &Self| (news.status.document, news.status.role);
+        let seen = |news: &Self| news.status.as_ref().map(|status| (status.document, status.role));
         seen(self) != seen(other) || self.title != other.title
+    }
+
+    /// What of it is new to who was told the other; nothing where all of it is as it was.
+    pub(crate) fn since(&self, told: &Self) -> Option<Self> {
+        fn new<T: Clone + PartialEq>(now: &Option<T>, told: &Option<T>) -> Option<T> {
+            now.clone().filter(|_| now != told)
+        }
+        (self != told).then(|| Self {
+            title: self.title.clone(),
+            link: self.link.clone(),
+            status: new(&self.status, &told.status),
+            editors: new(&self.editors, &told.editors),
+            people: new(&self.people, &told.people),
+            carets: new(&self.carets, &told.carets),
+            can_undo: self.can_undo,
+            can_redo: self.can_redo,
+        })
     }
 }
 
@@ -152,10 +175,12 @@ pub enum Told {
     OutOfStep,
 }
 
-/// A caret, or a selection from `anchor` to `head`.
+/// Somebody's caret, or their selection from `anchor` to `head`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-pub struct CaretAt {
+pub struct Caret {
+    /// Whose, by their place among the people here.
+    pub person: usize,
     /// Where the selection began.
     pub anchor: u32,
     /// Where the caret is.
@@ -178,9 +203,6 @@ pub struct Person {
     pub color: String,
     /// Whether it is the one looking at the page.
     pub is_self: bool,
-    /// Where they are in the text.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub caret: Option<CaretAt>,
 }
 
 impl From<replica::Person> for Person {
@@ -191,9 +213,17 @@ impl From<replica::Person> for Person {
             handle: person.handle,
             color: person.color,
             is_self: person.is_self,
-            caret: person.caret.map(|caret| CaretAt { anchor: caret.anchor.0, head: caret.head.0 }),
         }
     }
+}
+
+/// Where each of these people is, as far as it is known.
+pub(crate) fn carets(people: &[replica::Person]) -> Vec<Caret> {
+    let caret = |(person, of): (usize, &replica::Person)| {
+        let replica::CaretAt { anchor, head } = of.caret?;
+        Some(Caret { person, anchor: anchor.0, head: head.0 })
+    };
+    people.iter().enumerate().filter_map(caret).collect()
 }
 
 /// Somebody who may write.
@@ -459,4 +489,29 @@ impl SignInSettings {
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn show<T: tsify::Tsify + Serialize>(value: &T) -> tsify::Ts<T> {
     value.into_ts().expect("plain values of numbers, texts and lists always have a JavaScript form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_told_what_is_new_and_nothing_twice() {
+        let link = "at://did:web:alice.example/dev.sheaf.document/3jzfcijpj2z2a".parse().expect("a link");
+        let seen =
+            crate::last_seen::LastSeen { title: "Notes".into(), role: Role::Editor, text: String::new() };
+        let told = News { people: Some(vec![]), carets: Some(vec![]), ..seen.news(&link, true) };
+        assert_eq!(told.since(&told), None);
+
+        // A key of somebody else's: they are at another place, and that is all.
+        let carets = Some(vec![Caret { person: 1, anchor: 4, head: 4 }]);
+        let new = News { carets: carets.clone(), ..told.clone() }.since(&told).expect("it is new");
+        assert_eq!((new.carets, new.people, new.editors, new.status), (carets, None, None, None));
+
+        // Whoever knew nothing of who is here is told so, even where it is nobody.
+        let new = told.since(&News { people: None, ..told.clone() }).expect("it is new");
+        assert_eq!((new.people, new.carets), (Some(vec![]), None));
+        let new = News { can_undo: true, ..told.clone() }.since(&told).expect("it is new");
+        assert!(new.can_undo && new.people.is_none());
+    }
 }

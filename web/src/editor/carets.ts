@@ -1,7 +1,7 @@
 import { EditorSelection, StateEffect, StateField, type ChangeDesc, type EditorState, type Extension } from "@codemirror/state";
 import { type EditorView, RectangleMarker, layer, type LayerMarker } from "@codemirror/view";
 import { inkOn } from "../ink";
-import type { Person } from "../wasm/sheaf_web";
+import type { Person, Caret as Where } from "../wasm/sheaf_web";
 
 // Others' carets and selections are drawn in layers of their own, above and below the text. Nothing of them is in the
 // text's own elements, so they cannot move a character, disturb an input method or be read out in mid-sentence.
@@ -41,12 +41,19 @@ export function caretOf(state: EditorState, did: string): number | undefined {
 }
 
 /** Where others are, as the engine tells it, for a transaction that makes these changes; nothing where that is known already. */
-export function peopleMoved(state: EditorState, people: Person[], changes?: ChangeDesc): StateEffect<unknown> | undefined {
+export function peopleMoved(
+  state: EditorState,
+  people: Person[],
+  where: Where[],
+  changes?: ChangeDesc,
+): StateEffect<unknown> | undefined {
   const known = state.field(caretsField).map((caret) => (changes ? mapped(caret, changes) : caret));
   const limit = changes ? changes.newLength : state.doc.length;
   const carets: Caret[] = [];
-  for (const { did, name, handle, color, isSelf, caret } of people) {
-    if (isSelf || !caret) continue;
+  for (const caret of where) {
+    const person = people[caret.person];
+    if (!person || person.isSelf) continue;
+    const { did, name, handle, color } = person;
     const anchor = Math.min(caret.anchor, limit);
     const head = Math.min(caret.head, limit);
     const before = known.find((other) => other.did === did);

@@ -9,7 +9,7 @@ import {
   type StateEffect,
   type TransactionSpec,
 } from "@codemirror/state";
-import type { GoingOn, Person, Splice, Told } from "../wasm/sheaf_web";
+import type { Caret, GoingOn, Splice, Told } from "../wasm/sheaf_web";
 import { fromEngine } from "./plain_text";
 import { changesOf, sectionsOf } from "./splices";
 
@@ -57,8 +57,8 @@ export class Crossing {
   private begun = false;
   private view: TextView | undefined;
   private selected = "";
-  /** Who is here, in what both will have. */
-  people: Person[] = [];
+  /** Where others are, in what both will have. */
+  carets: Caret[] = [];
 
   constructor(private readonly engine: EngineSide) {}
 
@@ -130,9 +130,9 @@ export class Crossing {
   }
 
   /** Takes over where others are, in the text as the engine told it. */
-  showPeople(people: Person[]): void {
+  showCarets(carets: Caret[]): void {
     const mine = [this.onItsWay?.what, ...this.later];
-    this.people = mine.reduce((people, what) => (what instanceof ChangeSet ? moved(people, what) : people), people);
+    this.carets = mine.reduce((carets, what) => (what instanceof ChangeSet ? moved(carets, what) : carets), carets);
   }
 
   /** Whether something of ours is not on the device's disk for certain. */
@@ -166,7 +166,7 @@ export class Crossing {
       };
       if (this.onItsWay) this.onItsWay = { ...this.onItsWay, what: cross(this.onItsWay.what) };
       this.later = this.later.map(cross);
-      this.people = moved(this.people, crossed);
+      this.carets = moved(this.carets, crossed);
       this.ahead = this.ahead ? this.ahead.compose(crossed) : crossed;
     }
   }
@@ -223,7 +223,7 @@ export class Crossing {
       change = local.map(this.ahead);
       this.ahead = this.ahead.map(local, true);
     }
-    this.people = moved(this.people, change);
+    this.carets = moved(this.carets, change);
     const before = this.later.at(-1);
     if (before instanceof ChangeSet) this.later[this.later.length - 1] = before.compose(change);
     else this.later.push(change);
@@ -307,14 +307,11 @@ function placed({ anchor, head }: { anchor: number; head: number }): string {
   return `${anchor} ${head}`;
 }
 
-function moved(people: Person[], change: ChangeDesc): Person[] {
-  if (change.empty) return people;
-  return people.map((person) => {
-    if (!person.caret) return person;
-    // With the character before it, as the engine has it: what somebody else writes right there comes after it.
-    const at = (place: number) => change.mapPos(Math.min(place, change.length), -1);
-    return { ...person, caret: { anchor: at(person.caret.anchor), head: at(person.caret.head) } };
-  });
+function moved(carets: Caret[], change: ChangeDesc): Caret[] {
+  if (change.empty) return carets;
+  // With the character before it, as the engine has it: what somebody else writes right there comes after it.
+  const at = (place: number) => change.mapPos(Math.min(place, change.length), -1);
+  return carets.map(({ person, anchor, head }) => ({ person, anchor: at(anchor), head: at(head) }));
 }
 
 /** FNV-1a over the text's code units, as the engine has it. */

@@ -128,7 +128,7 @@ export class TextView {
   private refresh(): void {
     const { view, text } = this;
     // What came and where others are go in together: each transaction by itself would be drawn by itself.
-    const people = (changes?: ChangeDesc) => peopleMoved(view.state, text.people, changes);
+    const people = (changes?: ChangeDesc) => peopleMoved(view.state, this.document.people, text.carets, changes);
     let shown = text.show((changes) => !this.disturbsComposition(changes), people);
     if (!text.even) {
       // Somebody composes right where the change is: again in a moment.

@@ -62,8 +62,9 @@ fn a_text_is_shown_as_last_seen_before_it_is_read_and_goes_on_from_there() {
         let attached = begin_slowly(&life, &mut view, &link, |view, news| {
             assert_eq!(view.shown, "Seen 😀. ");
             let news = news.expect("what was last seen");
-            assert_eq!((news.title.as_str(), news.status.role), ("Notes", Role::Owner));
-            assert_eq!((news.link, news.status.sentence.as_str()), (link.fragment(), "Opening"));
+            let status = news.status.expect("it is told all there is to know");
+            assert_eq!((news.title.as_str(), status.role), ("Notes", Role::Owner));
+            assert_eq!((news.link, status.sentence.as_str()), (link.fragment(), "Opening"));
             view.write_ahead(text::Splice::insert(0, "Typed. "));
         })
         .await;
