@@ -21,8 +21,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long a flush may take while everyone who is here gets what is written at once.
+/// How long a flush may take while everyone who is here gets what is written at once: so long,
 const RELAXED: Duration = Duration::from_secs(4);
+/// or so long for each of them where there are many, for each flush has each of them read the repo,
+const RELAXED_EACH: Duration = Duration::from_millis(500);
+/// and never longer.
+const RELAXED_AT_MOST: Duration = Duration::from_secs(15);
 
 impl Replica {
     /// Sends the next thing if it may go now.
@@ -96,7 +100,8 @@ impl Replica {
         let mut window = self.budget.interval(PUT_POINTS);
         if self.everyone_is_live() && !self.own.is_hidden() {
             // It is on everyone's disk already.
-            window = window.max(RELAXED);
+            let people = u32::try_from(self.people.iter().count()).unwrap_or(u32::MAX);
+            window = window.max(RELAXED_EACH.saturating_mul(people).clamp(RELAXED, RELAXED_AT_MOST));
         }
         let at = match self.carrying_due() {
             Some(due) => self.outbox.flush_at(window).map_or(due, |at| at.min(due)),
