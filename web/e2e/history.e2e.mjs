@@ -131,4 +131,35 @@ describe("history", () => {
     await alice.context.setOffline(false);
     await bob.sees(`${whole}Alone. `);
   });
+
+  test("a turn that touched thousands of places, and who wrote what of them", async () => {
+    const lines = Array.from({ length: 2_000 }, (_, n) => `${n}. Rye and oats. 🌾\n`);
+    const before = lines.join("");
+    const link = await alice.newDocument(`Many places ${Date.now()}`);
+    await alice.share("bob.test");
+    await alice.change([{ from: 0, insert: before }]);
+    await alice.statusSays(/^Published/);
+    await bob.openDocument(link);
+    await bob.mayWrite();
+    await bob.sees(before);
+    let from = 0;
+    await bob.change(
+      lines.map((line) => {
+        const change = { from, insert: "e\u{301} " };
+        from += change.insert.length + line.length;
+        return change;
+      }),
+    );
+    await bob.statusSays(/^Published/);
+    await lookBack(bob);
+    assert.equal(await textOf(bob).locator("ins").count(), lines.length);
+    await dialogOf(bob).getByRole("radio", { name: "Who wrote what" }).check();
+    await until(() => textOf(bob).locator("[title]").count(), (count) => count === 2 * lines.length, "a word of each in turn");
+    await turnsOf(bob).last().click();
+    await reads(bob, before);
+    await dialogOf(bob).getByRole("button", { name: "Restore this version" }).click();
+    await bob.sees(before);
+    await bob.page.keyboard.press("Control+z");
+    await bob.sees(lines.map((line) => `e\u{301} ${line}`).join(""));
+  });
 });

@@ -18,10 +18,11 @@ use crate::{
 pub(crate) async fn verify(device: &Device, verify: Verify) -> Result<(), Failure> {
     let deadline = verify.patience.deadline();
     let (audit, mut faults, outcome) = match &verify.document {
-        Place::Link(_) => {
-            let (reading, outcome) = Reading::open(device, &verify.document, deadline).await?;
+        Place::Link(link) => {
+            let client = if verify.anew { device.stranger() } else { device.client().await? };
+            let (reading, outcome) = Reading::open_as(device, &client, link, deadline).await?;
             let audit = reading.audit();
-            // What is on this device proves itself anew, every block and every signature.
+            // What is here proves itself once more, every block and every signature.
             let anew = reading.to_archive().map(|made| Replica::from_archive(&made.archive, platform::now()));
             let faults = match anew {
                 Ok(anew) => unproved(&audit, &anew.audit()),

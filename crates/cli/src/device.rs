@@ -9,8 +9,8 @@ use sheaf_client::{
     net::live::native::go_live,
     platform,
     session::{self, Authed, FileSessions, SessionStore},
-    slots::FileLocks,
-    store::Sqlite,
+    slots::{FileLocks, MemoryLocks},
+    store::{Memory, Sqlite},
 };
 
 use crate::{arguments::DeviceArguments, failure::Failure, output};
@@ -86,6 +86,17 @@ impl Device {
             Some(account) => self.client_as(Some(account)),
             None => Err(Failure::not_signed_in()),
         }
+    }
+
+    /// A client of somebody who knows nothing yet and keeps nothing.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::new(Parts {
+            config: self.config.clone(),
+            store: Rc::new(Memory::new()),
+            locks: Rc::new(MemoryLocks::default()),
+            account: None,
+            name: None,
+        })
     }
 
     /// Every account has a store of its own, so that what waits in one is never sent in another's name.

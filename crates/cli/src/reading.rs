@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use sheaf_client::{DocumentHandle, platform};
+use sheaf_client::{Client, DocumentHandle, platform};
 use sheaf_core::{
     archive::{Archive, MAX_ARCHIVE_BYTES},
+    document_link::DocumentLink,
     document_uri::DocumentUri,
     history::History,
     replica::{Audit, Presence, Replica, ToArchive},
@@ -32,23 +33,30 @@ impl Reading {
         deadline: Deadline,
     ) -> Result<(Reading, Result<(), Failure>), Failure> {
         match place {
-            Place::Link(link) => {
-                let client = device.client().await?;
-                // Reading in passing is nobody in front of the document.
-                client.stay_unannounced();
-                let document = open(&client, link, deadline).await?;
-                let mut outcome = up_to_date(device, &document, deadline).await;
-                if document.status().document == Presence::Deleted {
-                    outcome = Err(deleted());
-                }
-                Ok((Reading::Document(document), outcome))
-            }
+            Place::Link(link) => Self::open_as(device, &device.client().await?, link, deadline).await,
             Place::Archive(path) => {
                 let (_, replica) = unpack(path)?;
                 let outcome = all_proved(path, &replica.audit());
                 Ok((Reading::Archive(Box::new(replica)), outcome))
             }
         }
+    }
+
+    /// Opens a document for reading as this client.
+    pub(crate) async fn open_as(
+        device: &Device,
+        client: &Client,
+        link: &DocumentLink,
+        deadline: Deadline,
+    ) -> Result<(Reading, Result<(), Failure>), Failure> {
+        // Reading in passing is nobody in front of the document.
+        client.stay_unannounced();
+        let document = open(client, link, deadline).await?;
+        let mut outcome = up_to_date(device, &document, deadline).await;
+        if document.status().document == Presence::Deleted {
+            outcome = Err(deleted());
+        }
+        Ok((Reading::Document(document), outcome))
     }
 
     pub(crate) fn uri(&self) -> DocumentUri {

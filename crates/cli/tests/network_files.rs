@@ -106,11 +106,44 @@ async fn a_document_is_a_file_and_outlives_its_server() {
     alice.says(&["sync", "--once", folder.to_str().unwrap()], "");
     assert!(folder.join("Field notes 2.md").exists());
 
+    // A file that is given another name stays its document's, whether or not anything runs at that time.
+    let (notes, folder_path) = (folder.join("Notes 🌾.md"), folder.to_str().unwrap());
+    std::fs::rename(folder.join("Field notes.md"), &notes).unwrap();
+    alice.says(&["sync", "--once", folder_path], "");
+    assert!(!folder.join("Field notes.md").exists(), "it is not written anew under its old name");
+    let mirror = alice.starts(&["sync", "--publish-new", folder_path], "");
+    bob.says(&["append", uri], "Into the folder.\n");
+    let text = text + "Into the folder.\n";
+    holds(&notes, |held| held == text).await;
+    let journal = folder.join("Journal.md");
+    std::fs::rename(&notes, &journal).unwrap();
+    holds(&folder.join(".sheaf"), |named| named.contains("Journal.md")).await;
+    bob.says(&["append", uri], "And the journal.\n");
+    let text = text + "And the journal.\n";
+    holds(&journal, |held| held == text).await;
+    assert!(!notes.exists());
+
+    // A file that is no document becomes one where that is wished, and else is left alone.
+    std::fs::write(folder.join("Found 🐚.md"), "Here e\u{301}\n").unwrap();
+    holds(&folder.join(".sheaf"), |named| named.contains("Found 🐚.md")).await;
+    interrupt(&mirror);
+    let left = mirror.wait_with_output().unwrap();
+    assert!(left.status.success(), "{left:?}");
+    let listed = alice.says(&["list", "--json"], "");
+    let found = listed.lines().find(|line| line.contains("Found 🐚")).expect("it is in the list");
+    let found: serde_json::Value = serde_json::from_str(found).unwrap();
+    assert_eq!(nobody.says(&["cat", found["uri"].as_str().unwrap()], ""), "Here e\u{301}\n");
+    std::fs::write(folder.join("Private.md"), "Nobody's business.\n").unwrap();
+    let synced = alice.runs(&["sync", "--once", folder_path], "");
+    assert!(String::from_utf8_lossy(&synced.stderr).contains("1 file is no document"), "{synced:?}");
+    assert!(!alice.says(&["list", "--json"], "").contains("Private"));
+
     // An audit, and an archive that needs nobody.
     let audit = nobody.says(&["verify", "--json", uri], "");
     let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
     assert_eq!((audit["editors"].as_array().unwrap().len(), &audit["off"]), (2, &serde_json::json!([])));
     assert!(nobody.says(&["verify", uri], "").ends_with("Everything is in order.\n"));
+    assert!(alice.says(&["verify", "--anew", uri], "").ends_with("Everything is in order.\n"));
     let archive = alice.folder.path().join("notes.sheaf");
     let archive = archive.to_str().unwrap();
     alice.says(&["export", uri, "-o", archive], "");

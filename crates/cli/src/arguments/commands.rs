@@ -166,12 +166,14 @@ pub(crate) struct Show {
 #[derive(Args)]
 #[command(
     after_help = "Changes on either side are merged, also those made while nothing ran. A file that is gone or empty
-is never taken for the wish to delete the text: syncing it stops and says so.
+is never taken for the wish to delete the text: syncing it stops and says so. In a folder, a file that is given another
+name stays its document's; the document keeps its title.
 
 Examples:
   sheaf sync at://... notes.md         # until Ctrl-C
   sheaf sync --once at://... notes.md  # once, such as from cron
-  sheaf sync ~/Notes                   # all your documents, as Title.md"
+  sheaf sync ~/Notes                   # all your documents, as Title.md
+  sheaf sync --publish-new ~/Notes     # and what you put there becomes documents"
 )]
 pub(crate) struct Sync {
     /// The document, as a link of the app or an at:// address; or, without a file, a folder for all your documents
@@ -182,6 +184,9 @@ pub(crate) struct Sync {
     /// Bring both in step once, and leave
     #[arg(long)]
     pub(crate) once: bool,
+    /// Make documents of the folder's other .md files, with their names for titles; documents are public
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) publish_new: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }
@@ -196,11 +201,21 @@ pub(crate) struct Edit {
 
 #[derive(Args)]
 #[command(
-    after_help = "For an archive the keys are what the archive says, and are compared with the directory if it answers."
+    after_help = "What this device has of a document proves itself anew, every block and every signature, once the newest is here.
+With --anew it is as to a stranger: everything is fetched again. For an archive the keys are what the archive says, and
+are compared with the directory if it answers.
+
+Examples:
+  sheaf verify at://...
+  sheaf verify --anew at://...          # what the servers hold now, whatever this device knows
+  sheaf verify notes.sheaf"
 )]
 pub(crate) struct Verify {
     /// The document: a link of the app, an at:// address, or an archive (a file whose name ends in .sheaf)
     pub(crate) document: Place,
+    /// Fetch everything anew, as a stranger would, and leave aside what this device has
+    #[arg(long)]
+    pub(crate) anew: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
     /// Print one JSON object

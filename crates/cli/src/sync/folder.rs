@@ -7,11 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-use sheaf_client::{Client, net::live::native::go_live, platform};
+use sheaf_client::{Client, DocumentHandle, net::live::native::go_live, platform};
 use sheaf_core::{document_link::DocumentLink, document_uri::DocumentUri, replica::Presence};
 
-use super::{LOOK_EVERY, Stop, mirror::Mirror, names, publish, settle};
+use super::{
+    LOOK_EVERY, Stop,
+    file::{self, Content, Fingerprint},
+    mirror::{Mirror, find_renamed, follow},
+    names, publish, settle,
+    sidecar::{File, Named},
+};
 use crate::{
     arguments::{Patience, Sync},
     device::Device,
@@ -19,27 +24,10 @@ use crate::{
     waiting::{open, up_to_date},
 };
 
-/// How often new documents are looked for.
+/// How often new documents are looked for,
 const LIST_EVERY: Duration = Duration::from_secs(60);
-/// The file that says which file is which document.
-const SIDECAR: &str = ".sheaf";
-/// The longest one that is read, in bytes.
-const MAX_SIDECAR: u64 = 4 * 1024 * 1024;
-
-/// What the sidecar says.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Named {
-    documents: BTreeMap<String, File>,
-}
-
-/// A document's file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct File {
-    name: String,
-    /// The title that it was named after.
-    title: String,
-}
-
+/// and new files.
+const LOOK_FOR_NEW_EVERY: Duration = Duration::from_secs(2);
 struct Folder<'a> {
     device: &'a Device,
     client: Client,
@@ -60,10 +48,16 @@ pub(super) async fn folder(device: &Device, path: &Path, sync: &Sync) -> Result<
     let failed = |error| Failure::Other(format!("{}: {error}", path.display()));
     fs::create_dir_all(path).map_err(failed)?;
     let path = path.canonicalize().map_err(failed)?;
-    let named = read_sidecar(&path)?;
+    let named = Named::read(&path)?;
     let (mirrors, stopped) = (BTreeMap::new(), BTreeMap::new());
     let mut folder = Folder { device, client, path, named, mirrors, stopped };
     folder.list(&sync.patience).await?;
+    let new = folder.take_new(sync).await?;
+    if new > 0 {
+        let new = if new == 1 { "1 file is".into() } else { format!("{new} files are") };
+        device
+            .say(&format!("{new} no document and left alone; --publish-new makes documents of such files."));
+    }
     if sync.once {
         for uri in folder.mirrors.keys().cloned().collect::<Vec<_>>() {
             let mirror = folder.mirrors.get_mut(&uri).expect("nothing is removed but here");
@@ -79,9 +73,13 @@ pub(super) async fn folder(device: &Device, path: &Path, sync: &Sync) -> Result<
         folder.path.display()
     ));
     let mut stop = Stop::new()?;
-    let mut listed = Instant::now();
+    let (mut listed, mut looked_for_new) = (Instant::now(), Instant::now());
     while !stop.within(LOOK_EVERY).await {
         folder.look().await?;
+        if sync.publish_new && looked_for_new.elapsed() >= LOOK_FOR_NEW_EVERY {
+            folder.take_new(sync).await?;
+            looked_for_new = Instant::now();
+        }
         if listed.elapsed() >= LIST_EVERY {
             folder.list(&sync.patience).await?;
             listed = Instant::now();
@@ -125,22 +123,84 @@ impl Folder<'_> {
         // What others wrote meanwhile follows in its time.
         let _ = up_to_date(self.device, &document, deadline).await;
         let title = document.title();
-        let name = self.name(uri, &title)?;
-        let mut mirror = Mirror::begin(self.device, &self.client, document, &self.path.join(&name)).await?;
+        let name = self.name(uri, &title).await?;
+        self.begin(document, &name).await
+    }
+
+    async fn begin(&mut self, document: DocumentHandle, name: &str) -> Result<(), Failure> {
+        let uri = document.uri().clone();
+        let mut mirror = Mirror::begin(self.device, &self.client, document, &self.path.join(name)).await?;
         mirror.look(true).await?;
-        self.mirrors.insert(uri.clone(), mirror);
+        self.mirrors.insert(uri, mirror);
         Ok(())
     }
 
+    /// Makes documents of the files that are none, if that is wished. How many there are left.
+    async fn take_new(&mut self, sync: &Sync) -> Result<usize, Failure> {
+        let strangers = self.strangers()?;
+        if !sync.publish_new {
+            return Ok(strangers.len());
+        }
+        for path in strangers {
+            let at_rest =
+                sync.once || Fingerprint::of(&path).is_ok_and(|of| of.is_some_and(|of| !of.is_fresh()));
+            let holds_text = matches!(file::read(&path), Content::Text(text) if !text.is_empty());
+            let (Some(name), Some(stem)) = (path.file_name(), path.file_stem()) else { continue };
+            if !at_rest || !holds_text || self.is_missed() {
+                continue;
+            }
+            let (name, stem) = (name.to_string_lossy().into_owned(), stem.to_string_lossy().into_owned());
+            let document = self.client.create(&stem).await?;
+            let (uri, title) = (document.uri().clone(), document.title());
+            // Named before its text is in it: after a crash between the two, the file goes on from an empty document.
+            self.named.documents.insert(uri.to_string(), File { name: name.clone(), title });
+            self.named.write(&self.path)?;
+            match self.begin(document, &name).await {
+                Ok(()) => self.device.say(&format!("{name} is a document now: {uri}")),
+                Err(failure) => self.stop(&uri, &failure),
+            }
+        }
+        Ok(0)
+    }
+
+    /// Whether some document's file is gone: whatever is new may be it.
+    fn is_missed(&self) -> bool {
+        self.mirrors.values().any(|mirror| !mirror.path().exists())
+    }
+
+    /// The files that no document is named after and that are text by their names.
+    fn strangers(&self) -> Result<Vec<PathBuf>, Failure> {
+        let failed = |error| Failure::Other(format!("{}: {error}", self.path.display()));
+        let named: BTreeSet<&str> = self.named.documents.values().map(|file| file.name.as_str()).collect();
+        let mut strangers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // A name that is no UTF-8 can be no title.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let is_text = name.ends_with(".md") && !name.starts_with('.') && !named.contains(name.as_str());
+            if is_text && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                strangers.push(entry.path());
+            }
+        }
+        strangers.sort();
+        Ok(strangers)
+    }
+
     /// The name of a document's file: the one it has, or a new one after its title.
-    fn name(&mut self, uri: &DocumentUri, title: &str) -> Result<String, Failure> {
+    async fn name(&mut self, uri: &DocumentUri, title: &str) -> Result<String, Failure> {
         if let Some(file) = self.named.documents.get(&uri.to_string()) {
-            return Ok(file.name.clone());
+            let (name, gone) = (file.name.clone(), self.path.join(&file.name));
+            if gone.exists() {
+                return Ok(name);
+            }
+            let Some((to, renamed)) = self.renamed(uri, &gone).await? else { return Ok(name) };
+            follow(&self.client, uri, &gone, &to).await?;
+            return self.note_renamed(uri, renamed);
         }
         let name = names::unique(title, &self.taken()?);
         let file = File { name: name.clone(), title: title.to_owned() };
         self.named.documents.insert(uri.to_string(), file);
-        self.write_sidecar()?;
+        self.named.write(&self.path)?;
         Ok(name)
     }
 
@@ -160,6 +220,9 @@ impl Folder<'_> {
         for uri in self.mirrors.keys().cloned().collect::<Vec<_>>() {
             let mirror = self.mirrors.get_mut(&uri).expect("nothing is removed but here");
             let mut looked = mirror.look(false).await;
+            if looked.is_ok() && mirror.is_missed() {
+                looked = self.follow_file(&uri).await;
+            }
             if looked.is_ok() {
                 looked = self.follow_title(&uri).await;
             }
@@ -168,6 +231,30 @@ impl Folder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A file that somebody has given another name is still its document's.
+    async fn follow_file(&mut self, uri: &DocumentUri) -> Result<(), Failure> {
+        let gone = self.mirrors[uri].path().to_owned();
+        let Some((to, name)) = self.renamed(uri, &gone).await? else { return Ok(()) };
+        self.mirrors.get_mut(uri).expect("it was there just now").follow(&to).await?;
+        self.note_renamed(uri, name).map(drop)
+    }
+
+    /// The file, and its name, that a document's file has become.
+    async fn renamed(&self, uri: &DocumentUri, gone: &Path) -> Result<Option<(PathBuf, String)>, Failure> {
+        let strangers = self.strangers()?;
+        let found = find_renamed(&self.client, uri, gone, &strangers).await?;
+        Ok(found.and_then(|to| Some((to.clone(), to.file_name()?.to_str()?.to_owned()))))
+    }
+
+    fn note_renamed(&mut self, uri: &DocumentUri, name: String) -> Result<String, Failure> {
+        if let Some(file) = self.named.documents.get_mut(&uri.to_string()) {
+            self.device.say(&format!("{} is {name} now.", file.name));
+            file.name.clone_from(&name);
+        }
+        self.named.write(&self.path)?;
+        Ok(name)
     }
 
     /// A document that has another title than its file gives the file a new name.
@@ -187,7 +274,7 @@ impl Folder<'_> {
             self.mirrors.get_mut(uri).expect("it was there just now").rename(&to).await?;
         }
         self.named.documents.insert(uri.to_string(), File { name, title });
-        self.write_sidecar()
+        self.named.write(&self.path)
     }
 
     /// Leaves one document alone, and says why.
@@ -215,51 +302,5 @@ impl Folder<'_> {
             (None, 1) => Err(Failure::Other("one document is not in step".into())),
             (None, n) => Err(Failure::Other(format!("{n} documents are not in step"))),
         }
-    }
-
-    fn write_sidecar(&self) -> Result<(), Failure> {
-        let path = self.path.join(SIDECAR);
-        let text = serde_json::to_string_pretty(&self.named).expect("maps of strings are always JSON") + "\n";
-        crate::files::write_whole(&path, text.as_bytes())
-    }
-}
-
-fn read_sidecar(folder: &Path) -> Result<Named, Failure> {
-    let path = folder.join(SIDECAR);
-    let name = path.display().to_string();
-    let bytes = match fs::File::open(&path) {
-        Ok(file) => crate::documents::read_at_most(file, &name, MAX_SIDECAR)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Named::default()),
-        Err(error) => return Err(Failure::Other(format!("{name}: {error}"))),
-    };
-    let unreadable =
-        || Failure::Other(format!("{name} cannot be read: delete it to have all files named anew"));
-    let named: Named = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
-    // A name leads to a file in this folder and nowhere else.
-    let is_plain =
-        |file: &File| Path::new(&file.name).file_name().is_some_and(|name| name == file.name.as_str());
-    if named.documents.values().all(is_plain) { Ok(named) } else { Err(unreadable()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sidecar_names_files_of_its_own_folder_only() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read_sidecar(folder.path()).unwrap(), Named::default());
-        let write = |name: &str| {
-            let text = serde_json::json!({ "documents": { "at://x": { "name": name, "title": "x" } } });
-            fs::write(folder.path().join(SIDECAR), text.to_string()).unwrap();
-        };
-        write("Notes 🌾.md");
-        assert_eq!(read_sidecar(folder.path()).unwrap().documents.len(), 1);
-        for name in ["../x.md", "/etc/passwd", "a/b.md", "..", ""] {
-            write(name);
-            assert!(read_sidecar(folder.path()).is_err(), "{name}");
-        }
-        fs::write(folder.path().join(SIDECAR), "{").unwrap();
-        assert!(read_sidecar(folder.path()).is_err());
     }
 }

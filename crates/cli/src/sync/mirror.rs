@@ -16,6 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sheaf_client::{Change, Client, DocumentHandle, Subscription};
+use sheaf_core::document_uri::DocumentUri;
 
 use super::{
     file::{self, Content, Fingerprint, Replaced},
@@ -100,8 +101,7 @@ impl Mirror {
         path: &Path,
     ) -> Result<Mirror, Failure> {
         let path = whole(path)?;
-        let note = client.note(document.uri(), &note_name(&path)).await?;
-        let note: Option<Note> = note.and_then(|note| serde_json::from_slice(&note).ok());
+        let note = Note::read(client, document.uri(), &path).await?;
         let watch = Watch::new(&document);
         let mut mirror = Mirror {
             client: client.clone(),
@@ -338,16 +338,25 @@ impl Mirror {
         Ok(())
     }
 
-    /// Goes on under another name: the file and what is noted of it move.
+    /// Gives the file another name.
     pub(crate) async fn rename(&mut self, to: &Path) -> Result<(), Failure> {
         self.look(true).await?;
         let failed = |error| Failure::Other(format!("{} cannot be renamed: {error}", self.path.display()));
         fs::rename(&self.path, to).map_err(failed)?;
-        let (before, uri) = (note_name(&self.path), self.document.uri().clone());
+        self.follow(to).await
+    }
+
+    /// Goes on with the file under the name that it has been given.
+    pub(crate) async fn follow(&mut self, to: &Path) -> Result<(), Failure> {
+        follow(&self.client, self.document.uri(), &self.path, to).await?;
         self.path = to.to_owned();
-        let note = Note { base: self.base.clone().unwrap_or_default(), shape: self.shape, writing: None };
-        self.client.set_note(&uri, &note_name(&self.path), Some(note.write())).await?;
-        Ok(self.client.set_note(&uri, &before, None).await?)
+        self.odd_since = None;
+        Ok(())
+    }
+
+    /// Whether the file is gone for longer than a program takes that saves it by way of other files.
+    pub(crate) fn is_missed(&self) -> bool {
+        self.odd_since.is_some_and(|since| since.elapsed() >= SAVING / 3) && !self.path.exists()
     }
 
     /// Carries over what there still is, and lets go of the document.
@@ -358,7 +367,41 @@ impl Mirror {
     }
 }
 
+/// Which one of these files a document's file has become that is gone: the only one with the text that they last had in common.
+pub(crate) async fn find_renamed<'a>(
+    client: &Client,
+    document: &DocumentUri,
+    gone: &Path,
+    others: &'a [PathBuf],
+) -> Result<Option<&'a PathBuf>, Failure> {
+    let Some(note) = Note::read(client, document, gone).await?.filter(|note| !note.base.is_empty()) else {
+        return Ok(None);
+    };
+    let mut same = others.iter().filter(|path| match file::read(path) {
+        Content::Text(raw) => Shape::of(&raw, &note.base, note.shape).text(&raw) == note.base,
+        Content::Missing | Content::Unreadable(_) => false,
+    });
+    Ok(same.next().filter(|_| same.next().is_none()))
+}
+
+/// What is noted of a file goes with it to its new name.
+pub(crate) async fn follow(
+    client: &Client,
+    document: &DocumentUri,
+    from: &Path,
+    to: &Path,
+) -> Result<(), Failure> {
+    let note = client.note(document, &note_name(from)).await?;
+    client.set_note(document, &note_name(to), note).await?;
+    Ok(client.set_note(document, &note_name(from), None).await?)
+}
+
 impl Note {
+    async fn read(client: &Client, document: &DocumentUri, path: &Path) -> Result<Option<Note>, Failure> {
+        let note = client.note(document, &note_name(path)).await?;
+        Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
+    }
+
     fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and flags are always JSON")
     }

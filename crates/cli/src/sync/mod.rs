@@ -9,6 +9,7 @@ pub(crate) mod merge;
 mod mirror;
 pub(crate) mod names;
 mod shape;
+mod sidecar;
 
 use std::{path::Path, time::Duration};
 
