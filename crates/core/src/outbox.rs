@@ -152,6 +152,11 @@ impl Outbox {
         self.not_before = None;
     }
 
+    /// Whether it was asked to since the last flush.
+    pub fn hurries(&self) -> bool {
+        self.hurry
+    }
+
     /// The network is back: what failed is tried again now.
     pub fn network_is_back(&mut self) {
         if matches!(self.stalled, Some(Stalled::Unreachable { .. })) {

@@ -374,6 +374,38 @@ fn what_is_typed_while_everyone_is_live_is_published_less_often_and_in_a_hurry_o
 }
 
 #[test]
+fn many_who_write_at_once_publish_seldom_and_not_all_at_once() {
+    let (mut world, people) = live_people(12, 16);
+    world.run(WHILE);
+    let began = world.now;
+    for n in 0..120 {
+        for device in people.iter().skip(n % 4).step_by(4) {
+            world.type_at(*device, 0, 0, "k");
+        }
+        world.run(Duration::from_millis(250));
+    }
+    let written = |world: &World| -> Vec<Duration> {
+        let all = world.accounts.values().flat_map(|account| &account.points);
+        all.filter(|(at, _)| *at >= began).map(|(at, _)| at.saturating_since(began)).collect()
+    };
+    let all = written(&world);
+    assert!((16..=50).contains(&all.len()), "{} writes in 30 s", all.len());
+    let within_a_second = |from: &Duration| {
+        let second = *from..*from + Duration::from_secs(1);
+        all.iter().filter(|at| second.contains(at)).count()
+    };
+    let at_once = all.iter().map(within_a_second).max().expect("there are some");
+    assert!(at_once <= 5, "{at_once} of {} at once", all.len());
+    // Who asks for it does not wait.
+    let before = all.len();
+    world.hand(people[5], Event::FlushNow);
+    world.run(Duration::from_secs(1));
+    assert!(written(&world).len() > before);
+    world.run(WHILE);
+    assert_eq!(world.texts().len(), 1);
+}
+
+#[test]
 fn more_people_than_a_mesh_holds_still_hear_each_other() {
     let (mut world, people) = live_people(11, 27);
     nobody_writes(&mut world);

@@ -24,9 +24,9 @@ use crate::{
 /// How long a flush may take while everyone who is here gets what is written at once: so long,
 const RELAXED: Duration = Duration::from_secs(4);
 /// or so long for each of them where there are many, for each flush has each of them read the repo,
-const RELAXED_EACH: Duration = Duration::from_millis(500);
+const RELAXED_EACH: Duration = Duration::from_secs(1);
 /// and never longer.
-const RELAXED_AT_MOST: Duration = Duration::from_secs(15);
+const RELAXED_AT_MOST: Duration = Duration::from_secs(20);
 
 impl Replica {
     /// Sends the next thing if it may go now.
@@ -97,17 +97,28 @@ impl Replica {
     }
 
     fn segment_due(&self) -> Option<Timestamp> {
-        let mut window = self.budget.interval(PUT_POINTS);
-        if self.everyone_is_live() && !self.own.is_hidden() {
-            // It is on everyone's disk already.
-            let people = u32::try_from(self.people.iter().count()).unwrap_or(u32::MAX);
-            window = window.max(RELAXED_EACH.saturating_mul(people).clamp(RELAXED, RELAXED_AT_MOST));
-        }
+        let flush_at = if self.everyone_is_live() && !self.own.is_hidden() {
+            self.relaxed_flush_at()
+        } else {
+            self.outbox.flush_at(self.budget.interval(PUT_POINTS))
+        };
         let at = match self.carrying_due() {
-            Some(due) => self.outbox.flush_at(window).map_or(due, |at| at.min(due)),
-            None => self.outbox.flush_at(window)?,
+            Some(due) => flush_at.map_or(due, |at| at.min(due)),
+            None => flush_at?,
         };
         Some(self.budget.allowed_at(PUT_POINTS, Priority::Segment).map_or(at, |allowed| at.max(allowed)))
+    }
+
+    /// When to flush what is on everyone's disk already.
+    fn relaxed_flush_at(&self) -> Option<Timestamp> {
+        let people = u32::try_from(self.people.iter().count()).unwrap_or(u32::MAX);
+        let relaxed = RELAXED_EACH.saturating_mul(people).clamp(RELAXED, RELAXED_AT_MOST);
+        let at = self.outbox.flush_at(relaxed.max(self.budget.interval(PUT_POINTS)))?;
+        // Many who begin to write at one time do not all publish at one time.
+        let after = (relaxed - RELAXED) * (self.config.seed % 1_024) as u32 / 1_024;
+        let since =
+            self.outbox.waiting_since().filter(|since| !self.outbox.hurries() && *since <= self.latest);
+        Some(since.map_or(at, |since| at.max(since.saturating_add(after))))
     }
 
     fn publish_document(&mut self, now: Timestamp, account: &Did) -> bool {

@@ -172,7 +172,8 @@ impl World {
             via: vec![],
             session: None,
             name: Some(format!("Person {n}")),
-            seed: n as u64,
+            // Any that are far from each other, whatever they are divided by.
+            seed: n as u64 * 331,
         }
     }
 
