@@ -16,6 +16,8 @@ use world::{World, beginnings::WHILE, live::endpoint};
 
 /// Shorter than any flush.
 const AT_ONCE: Duration = Duration::from_millis(1);
+/// As long as it takes at most until what others say is on the device's disk.
+const A_WHILE: Duration = Duration::from_millis(300);
 
 /// Alice's document with these people in it, all live.
 fn live_people(seed: u64, people: usize) -> (World, Vec<usize>) {
@@ -69,14 +71,19 @@ fn what_is_typed_is_there_at_once_and_then_proved() {
 fn what_was_said_live_outlives_a_restart() {
     let (mut world, people) = live_people(2, 2);
     nobody_writes(&mut world);
-    world.type_at(people[0], 0, 0, "only said");
+    world.type_at(people[0], 0, 0, "only");
+    world.run(A_WHILE);
+    world.restart(people[1]);
+    assert_eq!(world.devices[people[1]].view, "only");
+    world.live_up(people[1]);
+    world.run(A_WHILE);
+    // With an answer to it, it is stored at once.
+    world.type_at(people[0], 4, 0, " said");
+    world.run(AT_ONCE);
+    world.type_at(people[1], 9, 0, " and answered");
     world.run(AT_ONCE);
     world.live_down(people[0]);
     world.set_online(people[1], false);
-    world.restart(people[1]);
-    assert_eq!(world.devices[people[1]].view, "only said");
-    world.type_at(people[1], 9, 0, " and answered");
-    world.run(AT_ONCE);
     world.restart(people[1]);
     assert_eq!(world.devices[people[1]].view, "only said and answered");
 }
@@ -375,10 +382,10 @@ fn what_is_typed_while_everyone_is_live_is_published_less_often_and_in_a_hurry_o
 
 #[test]
 fn many_who_write_at_once_publish_seldom_and_not_all_at_once() {
-    let (mut world, people) = live_people(12, 16);
+    let (mut world, people) = live_people(12, 12);
     world.run(WHILE);
     let began = world.now;
-    for n in 0..120 {
+    for n in 0..64 {
         for device in people.iter().skip(n % 4).step_by(4) {
             world.type_at(*device, 0, 0, "k");
         }
@@ -386,16 +393,16 @@ fn many_who_write_at_once_publish_seldom_and_not_all_at_once() {
     }
     let written = |world: &World| -> Vec<Duration> {
         let all = world.accounts.values().flat_map(|account| &account.points);
-        all.filter(|(at, _)| *at >= began).map(|(at, _)| at.saturating_since(began)).collect()
+        all.filter(|(at, _)| *at > began).map(|(at, _)| at.saturating_since(began)).collect()
     };
     let all = written(&world);
-    assert!((16..=50).contains(&all.len()), "{} writes in 30 s", all.len());
+    assert!((12..=24).contains(&all.len()), "{} writes in 16 s", all.len());
     let within_a_second = |from: &Duration| {
         let second = *from..*from + Duration::from_secs(1);
         all.iter().filter(|at| second.contains(at)).count()
     };
     let at_once = all.iter().map(within_a_second).max().expect("there are some");
-    assert!(at_once <= 5, "{at_once} of {} at once", all.len());
+    assert!(at_once <= 4, "{at_once} of {} at once", all.len());
     // Who asks for it does not wait.
     let before = all.len();
     world.hand(people[5], Event::FlushNow);

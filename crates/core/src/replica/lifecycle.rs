@@ -373,6 +373,7 @@ impl Replica {
     pub(super) fn close(&mut self, now: Timestamp) {
         self.own.leave(now);
         self.outbox.hurry();
+        self.store_soon();
     }
 
     // --- the world ---
@@ -416,7 +417,7 @@ impl Replica {
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
-        self.retry_store(now);
+        self.store_what_is_due(now);
         self.live_tick(now);
         self.look_for_what_to_carry(now);
         let due: Vec<Did> = self

@@ -229,7 +229,7 @@ impl Replica {
     pub fn deadline(&self) -> Option<Timestamp> {
         let views = self.views.values().filter_map(RepoView::deadline);
         views
-            .chain(self.storing.retry_at())
+            .chain(self.storing.deadline())
             .chain(self.poll_at)
             .chain(self.people.deadline())
             .chain(self.live_deadline())

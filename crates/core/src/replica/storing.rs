@@ -3,6 +3,9 @@
 //! A crash may come between any two batches, and a store may refuse one and take the next. If several were under way at
 //! once, an edit could be there without the one it builds on. So a batch waits until the one before it is durable, and
 //! what comes meanwhile goes together in the next.
+//!
+//! Each batch is flushed to disk, and one's own next edit waits for the one under way. What others say live comes by the key
+//! and is theirs to keep, too: it is stored at leisure, or before whatever builds on it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,6 +14,9 @@ use crate::{client_id::ReplicaId, time::Timestamp};
 
 /// How long after a failure the same changes are offered again.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long what is stored at leisure waits for company.
+const LEISURE: Duration = Duration::from_millis(250);
 
 /// What a batch makes durable beside its ops.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub(super) struct Storing {
     /// What has come since.
     next: Changes,
     retry_at: Option<Timestamp>,
+    /// Until when `next` may wait, if all of it may.
+    leisure_until: Option<Timestamp>,
     /// How many edits came so far.
     edits: u64,
     trouble: Option<String>,
@@ -68,9 +76,9 @@ impl Storing {
         self.first.ops.is_empty() && self.next.ops.is_empty()
     }
 
-    /// When to offer again what failed.
-    pub(super) fn retry_at(&self) -> Option<Timestamp> {
-        self.retry_at
+    /// When to offer again what failed, or what has waited long enough.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.retry_at.or(self.leisure_until.filter(|_| self.under_way.is_none()))
     }
 
     /// Why the store refuses, if it does.
@@ -80,12 +88,13 @@ impl Storing {
 
     pub(super) fn clock_was_set_back(&mut self, now: Timestamp) {
         self.retry_at = self.retry_at.map(|at| at.min(now.saturating_add(RETRY)));
+        self.leisure_until = self.leisure_until.map(|at| at.min(now.saturating_add(LEISURE)));
     }
 
     fn offer(&mut self, id: BatchId) -> Batch {
         self.first.add(std::mem::take(&mut self.next));
         self.under_way = Some(id);
-        self.retry_at = None;
+        (self.retry_at, self.leisure_until) = (None, None);
         Batch { id, ops: self.first.ops.clone() }
     }
 }
@@ -98,7 +107,22 @@ impl Replica {
         }
         self.storing.edits += matter.edits.values().sum::<u64>();
         self.storing.next.add(Changes { ops, matter });
-        if self.storing.under_way.is_none() && self.storing.retry_at.is_none() {
+        self.store_soon();
+    }
+
+    /// Makes changes durable that nobody waits for, in a while or with those after them.
+    pub(super) fn persist_at_leisure(&mut self, now: Timestamp, ops: Vec<StoreOp>) {
+        if self.storing.next.ops.is_empty() {
+            self.storing.leisure_until = Some(now.saturating_add(LEISURE));
+        }
+        self.storing.next.add(Changes { ops, matter: Matter::default() });
+    }
+
+    /// Nothing has leisure any more.
+    pub(super) fn store_soon(&mut self) {
+        let Storing { under_way, retry_at, next, leisure_until, .. } = &mut self.storing;
+        *leisure_until = None;
+        if under_way.is_none() && retry_at.is_none() && !next.ops.is_empty() {
             self.offer_batch();
         }
     }
@@ -126,7 +150,7 @@ impl Replica {
             self.charter.durable(intent);
         }
         let was_in_trouble = self.storing.trouble.take().is_some();
-        if !self.storing.next.ops.is_empty() {
+        if !self.storing.next.ops.is_empty() && self.storing.leisure_until.is_none() {
             self.offer_batch();
         }
         if was_in_trouble || had_edits || self.storing.under_way.is_none() {
@@ -143,8 +167,8 @@ impl Replica {
         }
     }
 
-    pub(super) fn retry_store(&mut self, now: Timestamp) {
-        if self.storing.retry_at.is_some_and(|at| at <= now) {
+    pub(super) fn store_what_is_due(&mut self, now: Timestamp) {
+        if self.storing.deadline().is_some_and(|at| at <= now) {
             self.offer_batch();
         }
     }

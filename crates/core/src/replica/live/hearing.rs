@@ -187,7 +187,7 @@ impl Replica {
                         key: store_keys::live(document, did, replica, number),
                     }),
                 );
-                self.persist(ops, Matter::default());
+                self.persist_at_leisure(now, ops);
                 if contradicts {
                     tracing::warn!(%did, %replica, "somebody has signed two texts for one place: the text is made anew");
                     self.reweave();
