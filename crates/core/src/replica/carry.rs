@@ -45,19 +45,19 @@ impl Replica {
     pub(super) fn look_for_what_to_carry(&mut self, now: Timestamp) {
         let mut lonely = false;
         let mut at_once = false;
-        if !self.provisional.is_empty() {
+        let mut away: Vec<&Did> = self.provisional.iter().map(|(did, ..)| did).collect();
+        away.dedup();
+        away.retain(|did| self.is_former(did) || !self.is_live(did));
+        // What is carried takes long to say where much is: while everyone is live nobody asks.
+        if !away.is_empty() {
             let carried: Vec<u64> =
                 self.evidence.segments().flat_map(|(_, segment)| self.unproved_in(segment)).collect();
-            for (did, _, _, said) in self.provisional.iter() {
-                let is_former = self.is_former(did);
-                if carried.contains(&said.number)
-                    || self.to_carry.seen.contains(&said.number)
-                    || !is_former && self.is_live(did)
-                {
+            for (did, _, _, said) in self.provisional.iter().filter(|(did, ..)| away.contains(did)) {
+                if carried.contains(&said.number) || self.to_carry.seen.contains(&said.number) {
                     continue;
                 }
                 lonely = true;
-                at_once |= is_former && self.role() == Role::Owner;
+                at_once |= self.is_former(did) && self.role() == Role::Owner;
             }
         }
         let since = lonely.then(|| self.to_carry.since.unwrap_or(now));

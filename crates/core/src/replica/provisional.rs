@@ -31,6 +31,19 @@ pub(super) struct Unproved {
     pub(super) key: VerifyingKey,
     pub(super) signed: SignedUpdate,
     pub(super) vetted: VettedUpdate,
+    extent: Extent,
+}
+
+impl Unproved {
+    fn of(number: u64, key: VerifyingKey, signed: SignedUpdate, vetted: VettedUpdate) -> Unproved {
+        let extent = Extent::of([&vetted]);
+        Unproved { number, key, signed, vetted, extent }
+    }
+
+    /// Whether it says something else than other updates of its author do under the same clocks.
+    fn differs_from(&self, others: &[VettedUpdate]) -> bool {
+        !door::agree(others, std::slice::from_ref(&self.vetted))
+    }
 }
 
 /// What one replica has said, in the order of its clocks.
@@ -39,6 +52,8 @@ struct Said {
     client: ClientId,
     updates: Vec<Unproved>,
     bytes: usize,
+    /// No update ever reached further.
+    clock: u32,
 }
 
 /// What came of an update.
@@ -67,12 +82,13 @@ impl Provisional {
     /// Whether this very update is here, or one that holds all of it.
     pub(super) fn knows(&self, did: &Did, replica: &ReplicaId, update: &VettedUpdate) -> bool {
         let Some(said) = self.said.get(&(did.clone(), replica.clone())) else { return false };
-        let extent = Extent::of([update]);
-        said.updates.iter().any(|known| {
-            known.vetted == *update
-                || Extent::of([&known.vetted]).covers(&extent)
-                    && door::agree(std::slice::from_ref(&known.vetted), std::slice::from_ref(update))
-        })
+        if said.is_continued_by(update) {
+            return false;
+        }
+        let (this, extent) = (std::slice::from_ref(update), Extent::of([update]));
+        said.updates
+            .iter()
+            .any(|known| known.vetted == *update || known.extent.covers(&extent) && !known.differs_from(this))
     }
 
     /// Takes an update in whose signature has been verified, and that its author's repo does not hold as yet.
@@ -89,29 +105,30 @@ impl Provisional {
             return Taken::Known;
         }
         let said = self.said.entry((did.clone(), replica.clone())).or_insert_with(|| Said::by(client));
-        let this = std::slice::from_ref(&vetted);
-        let other = |known: &Unproved| !door::agree(std::slice::from_ref(&known.vetted), this);
-        if said.updates.iter().any(|known| other(known) && known.vetted < vetted) {
-            return Taken::Refused;
-        }
-        let (extent, mut contradicts) = (Extent::of(this), false);
-        let mut replaced = Vec::new();
-        said.updates.retain(|known| {
-            let differs = other(known);
-            contradicts |= differs;
-            let goes = differs || extent.covers(&Extent::of([&known.vetted]));
-            if goes {
-                replaced.push(known.number);
-                said.bytes -= known.vetted.bytes().len();
+        let (mut replaced, mut contradicts) = (Vec::new(), false);
+        if !said.is_continued_by(&vetted) {
+            let this = std::slice::from_ref(&vetted);
+            if said.updates.iter().any(|known| known.vetted < vetted && known.differs_from(this)) {
+                return Taken::Refused;
             }
-            !goes
-        });
+            let extent = Extent::of(this);
+            said.updates.retain(|known| {
+                let differs = known.differs_from(this);
+                contradicts |= differs;
+                let goes = differs || extent.covers(&known.extent);
+                if goes {
+                    replaced.push(known.number);
+                    said.bytes -= known.vetted.bytes().len();
+                }
+                !goes
+            });
+        }
         if said.updates.len() >= MAX_UPDATES || said.bytes + vetted.bytes().len() > MAX_BYTES {
             tracing::warn!(%did, "more is said live than is kept: their repo will tell");
             return Taken::Refused;
         }
         self.numbers += 1;
-        said.add(Unproved { number: self.numbers, key, signed, vetted });
+        said.add(Unproved::of(self.numbers, key, signed, vetted));
         Taken::New { number: self.numbers, replaced, contradicts }
     }
 
@@ -129,7 +146,7 @@ impl Provisional {
         self.numbers = self.numbers.max(number);
         let key_of = (did.clone(), replica.clone());
         let said = self.said.entry(key_of).or_insert_with(|| Said::by(client));
-        said.add(Unproved { number, key, signed, vetted });
+        said.add(Unproved::of(number, key, signed, vetted));
         Ok(())
     }
 
@@ -146,9 +163,9 @@ impl Provisional {
         let Some(said) = self.said.get_mut(&key) else { return Default::default() };
         let (mut gone, mut contradicted) = (Vec::new(), false);
         said.updates.retain(|known| {
-            let differs = !door::agree(updates, std::slice::from_ref(&known.vetted));
+            let differs = known.differs_from(updates);
             contradicted |= differs;
-            let goes = differs || reach.covers(&Extent::of([&known.vetted]));
+            let goes = differs || reach.covers(&known.extent);
             if goes {
                 gone.push(known.number);
                 said.bytes -= known.vetted.bytes().len();
@@ -181,11 +198,21 @@ impl Provisional {
 
 impl Said {
     fn by(client: ClientId) -> Said {
-        Said { client, updates: Vec::new(), bytes: 0 }
+        Said { client, updates: Vec::new(), bytes: 0, clock: 0 }
+    }
+
+    /// Whether an update goes on where all that is here ends, and does nothing else, as typing does. Then none of it is known,
+    /// none of it contradicts anything, and it holds none of the others: what is here need not be looked through for every key.
+    fn is_continued_by(&self, update: &VettedUpdate) -> bool {
+        let provided = update.provides();
+        !provided.is_empty()
+            && provided.values().all(|range| range.start >= self.clock)
+            && !update.deletes_something()
     }
 
     fn add(&mut self, unproved: Unproved) {
         self.bytes += unproved.vetted.bytes().len();
+        self.clock = self.clock.max(unproved.extent.clock());
         let place = |unproved: &Unproved| {
             let start = unproved.vetted.provides().values().next().map_or(u32::MAX, |range| range.start);
             (start, unproved.number)
