@@ -34,6 +34,9 @@ pub(crate) async fn verify(device: &Device, verify: Verify) -> Result<(), Failur
             reading.close().await;
             (audit, faults, outcome)
         }
+        Place::Archive(_) if verify.anew => {
+            return Err(Failure::Usage("an archive is all there is of it: --anew is for documents".into()));
+        }
         Place::Archive(path) => {
             let (archive, replica) = unpack(path)?;
             let audit = replica.audit();

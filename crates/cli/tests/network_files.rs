@@ -134,6 +134,7 @@ async fn a_document_is_a_file_and_outlives_its_server() {
     let found: serde_json::Value = serde_json::from_str(found).unwrap();
     assert_eq!(nobody.says(&["cat", found["uri"].as_str().unwrap()], ""), "Here e\u{301}\n");
     std::fs::write(folder.join("Private.md"), "Nobody's business.\n").unwrap();
+    std::fs::write(folder.join("Journal.recovered-1.md"), "After a crash.\n").unwrap();
     let synced = alice.runs(&["sync", "--once", folder_path], "");
     assert!(String::from_utf8_lossy(&synced.stderr).contains("1 file is no document"), "{synced:?}");
     assert!(!alice.says(&["list", "--json"], "").contains("Private"));
@@ -147,6 +148,7 @@ async fn a_document_is_a_file_and_outlives_its_server() {
     let archive = alice.folder.path().join("notes.sheaf");
     let archive = archive.to_str().unwrap();
     alice.says(&["export", uri, "-o", archive], "");
+    nobody.fails(&["verify", "--anew", archive], 2);
     let confirmed = nobody.runs(&["verify", archive], "");
     assert!(String::from_utf8_lossy(&confirmed.stderr).contains("confirms 2 of 2 keys"), "{confirmed:?}");
     assert!(confirmed.status.success(), "{confirmed:?}");

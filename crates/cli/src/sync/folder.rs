@@ -13,7 +13,7 @@ use sheaf_core::{document_link::DocumentLink, document_uri::DocumentUri, replica
 use super::{
     LOOK_EVERY, Stop,
     file::{self, Content, Fingerprint},
-    mirror::{Mirror, find_renamed, follow},
+    mirror::{Mirror, find_renamed, follow, is_recovered},
     names, publish, settle,
     sidecar::{File, Named},
 };
@@ -28,6 +28,7 @@ use crate::{
 const LIST_EVERY: Duration = Duration::from_secs(60);
 /// and new files.
 const LOOK_FOR_NEW_EVERY: Duration = Duration::from_secs(2);
+
 struct Folder<'a> {
     device: &'a Device,
     client: Client,
@@ -177,8 +178,9 @@ impl Folder<'_> {
             let entry = entry.map_err(failed)?;
             // A name that is no UTF-8 can be no title.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let is_text = name.ends_with(".md") && !name.starts_with('.') && !named.contains(name.as_str());
-            if is_text && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let is_text = name.ends_with(".md") && !name.starts_with('.') && !is_recovered(&name);
+            let is_stranger = is_text && !named.contains(name.as_str());
+            if is_stranger && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 strangers.push(entry.path());
             }
         }

@@ -34,6 +34,9 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// A program that has a replaced file open has so long to write into it.
 const LATE_WRITER: Duration = Duration::from_secs(2);
 
+/// What a file is called that holds what a crash had left, after the name of the file it was beside.
+const RECOVERED: &str = "recovered-";
+
 /// What is remembered over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
@@ -199,7 +202,7 @@ impl Mirror {
         if is_known {
             return fs::remove_file(&part).map_err(failed);
         }
-        let kept = self.path.with_extension(format!("recovered-{}.md", std::process::id()));
+        let kept = self.path.with_extension(format!("{RECOVERED}{}.md", std::process::id()));
         fs::rename(&part, &kept).map_err(failed)?;
         device.say(&format!("Another version that a crash had left is kept as {}.", kept.display()));
         Ok(())
@@ -365,6 +368,11 @@ impl Mirror {
         self.look(true).await?;
         Ok(self.document)
     }
+}
+
+/// Whether a file of this name was put there to be looked at by a person, and is nobody's.
+pub(crate) fn is_recovered(name: &str) -> bool {
+    name.rsplit('.').nth(1).is_some_and(|part| part.starts_with(RECOVERED))
 }
 
 /// Which one of these files a document's file has become that is gone: the only one with the text that they last had in common.
