@@ -159,7 +159,7 @@ describe("history", () => {
     await reads(bob, before);
     await dialogOf(bob).getByRole("button", { name: "Restore this version" }).click();
     await bob.sees(before);
-    await bob.page.keyboard.press("Control+z");
+    await bob.page.getByRole("complementary", { name: "Restored" }).getByRole("button", { name: "Undo" }).click();
     await bob.sees(lines.map((line) => `e\u{301} ${line}`).join(""));
   });
 });
