@@ -64,6 +64,8 @@ const TESTS: [&[&str]; 2] = [
         "--test",
         "live",
         "--test",
+        "live_peers",
+        "--test",
         "replica",
         "--test",
         "replica_segments",

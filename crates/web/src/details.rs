@@ -122,3 +122,36 @@ fn hears(status: &replica::Status) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_named_by_their_hosts_and_what_they_do_not_tell_of_is_said() {
+        let link = "at://did:web:alice.example/dev.sheaf.document/3jzfcijpj2z2a".parse().expect("an address");
+        let config = replica::ReplicaConfig {
+            document: link,
+            account: None,
+            replica: "here".parse().expect("a name"),
+            adopt: vec![],
+            via: vec![],
+            session: None,
+            name: None,
+            seed: 0,
+        };
+        let now = Timestamp::from_micros(1);
+        let (replica, _) = replica::Replica::open(config, vec![], now);
+        let says = |doorbell, hosts: &[&str], online| {
+            let doorbell_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+            hears(&replica::Status { doorbell, doorbell_hosts, online, ..replica.status(now) })
+        };
+        let (stream, firehose) = (Some(DoorbellKind::Jetstream), Some(DoorbellKind::Firehose));
+        let (one, two) = ("one.example", "two.example:2583");
+        assert!(says(stream, &[one], true).ends_with("within a second or so (one.example)."));
+        assert!(says(firehose, &[one, two], true).ends_with("has written (one.example, two.example:2583)."));
+        assert!(says(None, &[], true).starts_with("No stream can be reached"));
+        assert!(says(None, &[two], true).contains("tells of every editor (two.example:2583 of some)"));
+        assert!(says(None, &[two], false).starts_with("Offline"));
+    }
+}

@@ -53,11 +53,10 @@ pub(super) async fn folder(device: &Device, path: &Path, sync: &Sync) -> Result<
     let (mirrors, stopped) = (BTreeMap::new(), BTreeMap::new());
     let mut folder = Folder { device, client, path, named, mirrors, stopped };
     folder.list(&sync.patience).await?;
-    let new = folder.take_new(sync).await?;
-    if new > 0 {
-        let new = if new == 1 { "1 file is".into() } else { format!("{new} files are") };
-        device
-            .say(&format!("{new} no document and left alone; --publish-new makes documents of such files."));
+    if sync.publish_new {
+        folder.take_new(sync.once).await?;
+    } else {
+        folder.tell_of_strangers()?;
     }
     if sync.once {
         for uri in folder.mirrors.keys().cloned().collect::<Vec<_>>() {
@@ -78,7 +77,7 @@ pub(super) async fn folder(device: &Device, path: &Path, sync: &Sync) -> Result<
     while !stop.within(LOOK_EVERY).await {
         folder.look().await?;
         if sync.publish_new && looked_for_new.elapsed() >= LOOK_FOR_NEW_EVERY {
-            folder.take_new(sync).await?;
+            folder.take_new(false).await?;
             looked_for_new = Instant::now();
         }
         if listed.elapsed() >= LIST_EVERY {
@@ -136,15 +135,23 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// Makes documents of the files that are none, if that is wished. How many there are left.
-    async fn take_new(&mut self, sync: &Sync) -> Result<usize, Failure> {
-        let strangers = self.strangers()?;
-        if !sync.publish_new {
-            return Ok(strangers.len());
-        }
-        for path in strangers {
+    fn tell_of_strangers(&self) -> Result<(), Failure> {
+        let files = match self.strangers()?.len() {
+            0 => return Ok(()),
+            1 => "1 file is".to_owned(),
+            n => format!("{n} files are"),
+        };
+        let told =
+            format!("{files} no document and left alone; --publish-new makes documents of such files.");
+        self.device.say(&told);
+        Ok(())
+    }
+
+    /// Makes documents of the files that are none, once nobody is writing them any more, or at once.
+    async fn take_new(&mut self, at_once: bool) -> Result<(), Failure> {
+        for path in self.strangers()? {
             let at_rest =
-                sync.once || Fingerprint::of(&path).is_ok_and(|of| of.is_some_and(|of| !of.is_fresh()));
+                at_once || Fingerprint::of(&path).is_ok_and(|of| of.is_some_and(|of| !of.is_fresh()));
             let holds_text = matches!(file::read(&path), Content::Text(text) if !text.is_empty());
             let (Some(name), Some(stem)) = (path.file_name(), path.file_stem()) else { continue };
             if !at_rest || !holds_text || self.is_missed() {
@@ -161,7 +168,7 @@ impl Folder<'_> {
                 Err(failure) => self.stop(&uri, &failure),
             }
         }
-        Ok(0)
+        Ok(())
     }
 
     /// Whether some document's file is gone: whatever is new may be it.

@@ -111,17 +111,7 @@ impl Provisional {
             if said.updates.iter().any(|known| known.vetted < vetted && known.differs_from(this)) {
                 return Taken::Refused;
             }
-            let extent = Extent::of(this);
-            said.updates.retain(|known| {
-                let differs = known.differs_from(this);
-                contradicts |= differs;
-                let goes = differs || extent.covers(&known.extent);
-                if goes {
-                    replaced.push(known.number);
-                    said.bytes -= known.vetted.bytes().len();
-                }
-                !goes
-            });
+            (replaced, contradicts) = said.give_way(this, &Extent::of(this));
         }
         if said.updates.len() >= MAX_UPDATES || said.bytes + vetted.bytes().len() > MAX_BYTES {
             tracing::warn!(%did, "more is said live than is kept: their repo will tell");
@@ -161,21 +151,11 @@ impl Provisional {
     ) -> (Vec<u64>, bool) {
         let key = (did.clone(), replica.clone());
         let Some(said) = self.said.get_mut(&key) else { return Default::default() };
-        let (mut gone, mut contradicted) = (Vec::new(), false);
-        said.updates.retain(|known| {
-            let differs = known.differs_from(updates);
-            contradicted |= differs;
-            let goes = differs || reach.covers(&known.extent);
-            if goes {
-                gone.push(known.number);
-                said.bytes -= known.vetted.bytes().len();
-            }
-            !goes
-        });
+        let gone = said.give_way(updates, reach);
         if said.updates.is_empty() {
             self.said.remove(&key);
         }
-        (gone, contradicted)
+        gone
     }
 
     /// Whether anything of this replica is unproved.
@@ -208,6 +188,24 @@ impl Said {
         !provided.is_empty()
             && provided.values().all(|range| range.start >= self.clock)
             && !update.deletes_something()
+    }
+
+    /// Lets go of what is within this reach, and of what says something else than these updates. Under which numbers that was, and
+    /// whether any said something else.
+    fn give_way(&mut self, updates: &[VettedUpdate], reach: &Extent) -> (Vec<u64>, bool) {
+        let (mut gone, mut contradicted) = (Vec::new(), false);
+        let bytes = &mut self.bytes;
+        self.updates.retain(|known| {
+            let differs = known.differs_from(updates);
+            contradicted |= differs;
+            let goes = differs || reach.covers(&known.extent);
+            if goes {
+                gone.push(known.number);
+                *bytes -= known.vetted.bytes().len();
+            }
+            !goes
+        });
+        (gone, contradicted)
     }
 
     fn add(&mut self, unproved: Unproved) {

@@ -4,8 +4,8 @@
 //! once, an edit could be there without the one it builds on. So a batch waits until the one before it is durable, and
 //! what comes meanwhile goes together in the next.
 //!
-//! Each batch is flushed to disk, and one's own next edit waits for the one under way. What others say live comes by the key
-//! and is theirs to keep, too: it is stored at leisure, or before whatever builds on it.
+//! Each batch is flushed to disk, and one's own next edit waits for the one under way. What others say live comes with every key
+//! of theirs and is on their devices, too: it is stored at leisure, or with whatever builds on it.
 
 use std::{collections::BTreeMap, time::Duration};
 
