@@ -59,7 +59,10 @@ try {
   await bob.page.keyboard.press("Enter");
   await bob.statusSays(/waiting since/);
   await notes(bob);
+  // Publishing comes after, and so does what it brings about: none of that is noted.
   await bob.context.setOffline(false);
+  await bob.statusSays(/^Published/);
+  await bob.page.goto("about:blank");
   // The list, and a document that is here already.
   await bob.open(`${host.app}#/`);
   await bob.page.getByRole("link", { name: /^First/ }).first().waitFor();

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::step::Program;
+use crate::target;
 
 /// How many schedules are part of every test run, without the live channel and with it.
 const IN_EVERY_TEST: u64 = 1_000;
@@ -33,17 +34,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => vec!["--seeds".into(), options.seeds.to_string(), "--from".into(), options.from.to_string()],
     };
     arguments.extend(options.trace.then(|| "--trace".to_owned()));
-    simulator(if options.release { "sim" } else { "dev" }).args(arguments).show_results()
+    simulator(if options.release { "sim" } else { "dev" })?.args(arguments).show_results()
 }
 
 /// The schedules that are part of every test run.
 pub(crate) fn quick() -> Result<()> {
     for live in [&[][..], &["--live"]] {
-        simulator("dev").args(["--seeds", &IN_EVERY_TEST.to_string()]).args(live).show()?;
+        simulator("dev")?.args(["--seeds", &IN_EVERY_TEST.to_string()]).args(live).show()?;
     }
     Ok(())
 }
 
-fn simulator(profile: &str) -> Program {
-    Program::cargo().args(["run", "--quiet", "--package", "sheaf-sim", "--profile", profile, "--"])
+/// Compiles the simulator, with what it shares with the whole workspace's tests: of its package alone, dependencies would be compiled
+/// anew with fewer features.
+fn simulator(profile: &str) -> Result<Program> {
+    let build = ["build", "--quiet", "--workspace", "--bin", "sheaf-sim", "--profile", profile];
+    Program::cargo().args(build).show()?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(Program::new(target().join(folder).join("sheaf-sim")))
 }

@@ -12,6 +12,9 @@ use sheaf_repo::{did::Did, tid::Tid};
 
 use crate::{choices::Choices, schedule::Seat};
 
+/// Longer than what is heard live may wait to be stored, in microseconds: twice as long, as clocks are set back.
+const LEISURE: u64 = 600_000;
+
 pub(crate) struct Device {
     pub(crate) account: Option<usize>,
     pub(crate) config: ReplicaConfig,
@@ -30,6 +33,8 @@ pub(crate) struct Device {
     pub(crate) dying: Option<Dying>,
     /// How many updates it had that no repo shows, when its disk had come to rest just before it died.
     pub(crate) unproved: usize,
+    /// When something was last said to it live, µs.
+    pub(crate) heard_at: u64,
     /// When the process wants to be woken, in true time.
     pub(crate) wake_at: Option<u64>,
     /// What happened in this second so far.
@@ -117,6 +122,7 @@ impl Device {
             signed_out_until: 0,
             dying: None,
             unproved: 0,
+            heard_at: 0,
             wake_at: None,
             busy: (0, 0),
             unsaved: VecDeque::new(),
@@ -136,7 +142,8 @@ impl Device {
     /// Notes what a process that is about to die has heard and need not hear again.
     pub(crate) fn note_unproved(&mut self, now: u64) {
         let status = self.replica.as_ref().map(|replica| replica.status(self.clock(now)));
-        let kept = status.filter(|status| self.disk.is_at_rest(now) && status.store_trouble.is_none());
+        let at_rest = self.disk.is_at_rest(now) && self.heard_at + LEISURE < now;
+        let kept = status.filter(|status| at_rest && status.store_trouble.is_none());
         self.unproved = kept.map_or(0, |status| status.live.provisional);
     }
 

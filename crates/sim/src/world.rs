@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sheaf_core::{
     document_uri::DocumentUri,
+    live::LiveEvent,
     record::DocumentRecord,
     replica::{Batch, Effect, Event, Replica, Role},
 };
@@ -257,6 +258,9 @@ impl World {
             return;
         }
         self.note(|| format!("d{n} <- {}", trace::event(&event)));
+        if matches!(event, Event::Live(LiveEvent::Frame { .. })) {
+            self.devices[n].heard_at = self.now;
+        }
         if self.devices[n].dying.is_some() {
             let now = self.now;
             self.devices[n].note_unproved(now);
