@@ -7,10 +7,21 @@ import { makeWorld, settled, until } from "./world.mjs";
 const ENGINE = /\/sheaf_web_bg[^/]*\.wasm/;
 const GO_ON = "the test lets the engine go on";
 
-/** In the engine's worker: to read a document, the engine takes a lock first, and has to wait for that. */
+/**
+ * In the engine's worker: to read a document, the engine takes a lock first, and has to wait for that; and whether the device's store can
+ * be read then.
+ */
 function hold(goOn) {
   const request = navigator.locks.request.bind(navigator.locks);
-  const go = new Promise((resolve) => (new BroadcastChannel(goOn).onmessage = resolve));
+  const go = new Promise((resolve) => {
+    new BroadcastChannel(goOn).onmessage = ({ data: readable }) => {
+      if (!readable)
+        IDBDatabase.prototype.transaction = () => {
+          throw new DOMException("the test has broken it", "UnknownError");
+        };
+      resolve();
+    };
+  });
   navigator.locks.request = (name, ...rest) => (name.startsWith("slot/") ? go.then(() => request(name, ...rest)) : request(name, ...rest));
 }
 
@@ -34,24 +45,24 @@ describe("a text as it was last seen", () => {
   async function leave(person) {
     await person.page.getByRole("link", { name: "Documents" }).click();
     await person.page.getByRole("heading", { name: "Documents" }).waitFor();
-    await until(() => person.page.evaluate(lastSeen), (kept) => kept > 0, "the text to be kept as it is seen");
+    await until(() => person.page.evaluate(lastSeen), (kept) => kept.length > 0, "the text to be kept as it is seen");
   }
 
-  /** How many texts are kept as they were last seen. */
-  async function lastSeen() {
-    const names = (await indexedDB.databases()).map(({ name }) => name).filter((name) => name.startsWith("sheaf did:"));
-    let found = 0;
-    for (const name of names) {
-      const database = await new Promise((resolve, reject) => {
-        const request = indexedDB.open(name);
+  /** The texts that are kept in this browser as they were last seen; those that are given are from now on. */
+  async function lastSeen(given = []) {
+    const result = (request) =>
+      new Promise((resolve, reject) => {
         request.onsuccess = () => resolve(request.result);
         request.onerror = () => reject(request.error);
       });
-      found += await new Promise((resolve, reject) => {
-        const request = database.transaction("kept").objectStore("kept").getAllKeys();
-        request.onsuccess = () => resolve(request.result.filter((key) => /^note\/.*\/last-seen$/.test(key)).length);
-        request.onerror = () => reject(request.error);
-      });
+    const found = [];
+    for (const { name } of await indexedDB.databases()) {
+      if (!name.startsWith("sheaf did:")) continue;
+      const database = await result(indexedDB.open(name));
+      const kept = database.transaction("kept", "readwrite").objectStore("kept");
+      for (const one of given) if (one.name === name) await result(kept.put(one.value, one.key));
+      for (const key of await result(kept.getAllKeys()))
+        if (/^note\/.*\/last-seen$/.test(key)) found.push({ name, key, value: await result(kept.get(key)) });
       database.close();
     }
     return found;
@@ -68,8 +79,8 @@ describe("a text as it was last seen", () => {
     await person.context.unroute(ENGINE);
   }
 
-  async function letGo(person) {
-    await person.page.evaluate((name) => new BroadcastChannel(name).postMessage(0), GO_ON);
+  async function letGo(person, { readable = true } = {}) {
+    await person.page.evaluate(([name, readable]) => new BroadcastChannel(name).postMessage(readable), [GO_ON, readable]);
   }
 
   test("is on the screen before the engine has read it; what is typed meanwhile is kept, and what others wrote comes", async () => {
@@ -114,6 +125,45 @@ describe("a text as it was last seen", () => {
     void worker.evaluate(() => self.close()).catch(() => {});
     await settled(alice, bob);
     assert.equal(await bob.wholeText(), "Seen. Since. Survives.");
+    assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+  });
+
+  test("stays to be copied where it cannot be opened after all", async () => {
+    await leave(bob);
+    await openHeld(bob);
+    await bob.sees("Seen. Since. Survives.");
+    await bob.mayWrite();
+    await bob.typeAtEnd(" Typed in vain.");
+    await letGo(bob, { readable: false });
+    await bob.statusSays(/^The store on this device does not work/);
+    await bob.mayOnlyRead();
+    await bob.sees("Seen. Since. Survives. Typed in vain.");
+    assert.equal(await alice.wholeText(), "Seen. Since. Survives.");
+  });
+
+  test("cannot be written in any more once the engine knows that its person is no editor now", async () => {
+    const bob = await world.signedIn("bob.test");
+    await bob.openDocument(link);
+    await bob.mayWrite();
+    await leave(bob);
+    const kept = await bob.page.evaluate(lastSeen);
+    await alice.button("Share").click();
+    await alice.page.getByRole("dialog").getByRole("listitem").filter({ hasText: "bob.test" }).getByRole("button").click();
+    await alice.page.keyboard.press("Escape");
+    await bob.openDocument(link);
+    await bob.mayOnlyRead();
+    await leave(bob);
+    // As if the browser had ended before it was kept that he only reads.
+    await bob.page.evaluate(lastSeen, kept);
+
+    await openHeld(bob);
+    await bob.mayWrite();
+    await bob.typeAtEnd(" Too late.");
+    await letGo(bob);
+    await bob.mayOnlyRead();
+    await bob.statusSays(/^Reading/);
+    await bob.sees("Seen. Since. Survives.");
+    assert.equal(await alice.wholeText(), "Seen. Since. Survives.");
     assert.deepEqual([...alice.complaints, ...bob.complaints], []);
   });
 });

@@ -299,7 +299,9 @@ export class OpenDocument implements View {
     const { status } = this;
     if (this.closed || !status) return;
     this.pendingSince = this.expects ? (this.pendingSince ?? performance.now()) : undefined;
-    this.line.show(this.asFarAsKnown(status), this.renaming.asked || this.expects);
+    // What the engine cannot take is not on its way.
+    const drafting = this.renaming.asked || (this.expects && this.without !== "refused");
+    this.line.show(this.asFarAsKnown(status), drafting);
   }
 
   /** What is so, as far as it can be told here: the engine speaks of what it has been told. */
