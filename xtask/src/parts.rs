@@ -2,7 +2,8 @@
 //!
 //! The cut is along functions. Which belong to the first part, a *profile* says: the names of those that ran when a page was
 //! loaded, somebody signed in, and a document was opened and written in. It is recorded from an engine in which every function
-//! notes that it was called ([`noting_calls`]), and kept in the repository, as the profiles that Android's packages carry.
+//! notes that it was called ([`noting_calls`]), and kept in the repository, as the profiles that Android's packages carry. Small
+//! functions that the first part calls are in it in any case.
 //!
 //! In the first part ([`split`]) a function of the second is a stub: it calls the real one through a table that the second
 //! part fills when it is instantiated, over the memory and the globals of the first. A stub that finds the table empty
@@ -47,14 +48,15 @@ impl Profile {
 }
 
 /// A function's name as the sources have it: without the hashes of crates, which differ from one compiler to the next, and without
-/// the places that wasm-opt tells functions of one name apart by, which any change in the sources moves.
+/// the places that wasm-opt tells functions of one name apart by, which any change in the sources moves. What wasm-bindgen says of its
+/// shims, after a space, stays.
 fn plain(name: &str) -> String {
-    let of_several =
-        name.rsplit_once('_').filter(|(_, place)| place.bytes().all(|byte| byte.is_ascii_digit()));
-    let demangled = rustc_demangle::try_demangle(name);
+    let (symbol, shim) = name.split_at(name.find(' ').unwrap_or(name.len()));
+    let without_place =
+        symbol.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('_').unwrap_or(symbol);
     let demangled =
-        demangled.or_else(|_| rustc_demangle::try_demangle(of_several.map_or(name, |(name, _)| name)));
-    demangled.map_or_else(|_| name.to_owned(), |demangled| format!("{demangled:#}"))
+        rustc_demangle::try_demangle(symbol).or_else(|_| rustc_demangle::try_demangle(without_place));
+    demangled.map_or_else(|_| name.to_owned(), |demangled| format!("{demangled:#}{shim}"))
 }
 
 /// The engine with an exported global for each of its functions, which is 1 once the function was called; and the functions' names,
@@ -448,6 +450,10 @@ mod tests {
         let mangled = "_RNvXs4_NtNtCs1234567890_4core3fmt3numhNtB7_5Debug3fmtCsabcdef_5sheaf";
         assert_eq!(plain(mangled), "<u8 as core::fmt::Debug>::fmt");
         assert_eq!(plain(&format!("{mangled}_1234")), plain(mangled), "wasm-opt's second of that name");
+        assert_eq!(
+            plain(&format!("{mangled} externref shim")),
+            "<u8 as core::fmt::Debug>::fmt externref shim"
+        );
         assert_eq!(plain("__wbindgen_malloc"), "__wbindgen_malloc");
         assert_eq!(plain("of_the_glue_12"), "of_the_glue_12");
     }

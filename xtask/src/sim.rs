@@ -1,5 +1,7 @@
 //! `cargo xtask sim`: schedules of the simulator, many of them or one.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -34,22 +36,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => vec!["--seeds".into(), options.seeds.to_string(), "--from".into(), options.from.to_string()],
     };
     arguments.extend(options.trace.then(|| "--trace".to_owned()));
-    simulator(if options.release { "sim" } else { "dev" })?.args(arguments).show_results()
+    let simulator = simulator(if options.release { "sim" } else { "dev" })?;
+    Program::new(simulator).args(arguments).show_results()
 }
 
 /// The schedules that are part of every test run.
 pub(crate) fn quick() -> Result<()> {
+    let simulator = simulator("dev")?;
     for live in [&[][..], &["--live"]] {
-        simulator("dev")?.args(["--seeds", &IN_EVERY_TEST.to_string()]).args(live).show()?;
+        Program::new(&simulator).args(["--seeds", &IN_EVERY_TEST.to_string()]).args(live).show()?;
     }
     Ok(())
 }
 
-/// Compiles the simulator, with what it shares with the whole workspace's tests: of its package alone, dependencies would be compiled
-/// anew with fewer features.
-fn simulator(profile: &str) -> Result<Program> {
+/// Compiles the simulator; where it is then. With the whole workspace, as its tests are: of the simulator's package alone,
+/// dependencies would be compiled anew with fewer features.
+fn simulator(profile: &str) -> Result<PathBuf> {
     let build = ["build", "--quiet", "--workspace", "--bin", "sheaf-sim", "--profile", profile];
     Program::cargo().args(build).show()?;
     let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(Program::new(target().join(folder).join("sheaf-sim")))
+    Ok(target().join(folder).join("sheaf-sim"))
 }
