@@ -41,11 +41,13 @@ describe("a text as it was last seen", () => {
   });
   after(() => world?.close());
 
-  /** Leaves a document for the list; what was seen of it is kept then. */
-  async function leave(person) {
+  /** Leaves a document for the list; what was seen of it is kept then, and is not what was kept before. */
+  async function leave(person, { besides = [] } = {}) {
     await person.page.getByRole("link", { name: "Documents" }).click();
     await person.page.getByRole("heading", { name: "Documents" }).waitFor();
-    await until(() => person.page.evaluate(lastSeen), (kept) => kept.length > 0, "the text to be kept as it is seen");
+    const before = besides.map(({ value }) => value.join());
+    const isNew = ({ value }) => !before.includes(value.join());
+    await until(() => person.page.evaluate(lastSeen, []), (kept) => kept.some(isNew), "the text to be kept as it is seen");
   }
 
   /** The texts that are kept in this browser as they were last seen; those that are given are from now on. */
@@ -146,13 +148,13 @@ describe("a text as it was last seen", () => {
     await bob.openDocument(link);
     await bob.mayWrite();
     await leave(bob);
-    const kept = await bob.page.evaluate(lastSeen);
+    const kept = await bob.page.evaluate(lastSeen, []);
     await alice.button("Share").click();
     await alice.page.getByRole("dialog").getByRole("listitem").filter({ hasText: "bob.test" }).getByRole("button").click();
     await alice.page.keyboard.press("Escape");
     await bob.openDocument(link);
     await bob.mayOnlyRead();
-    await leave(bob);
+    await leave(bob, { besides: kept });
     // As if the browser had ended before it was kept that he only reads.
     await bob.page.evaluate(lastSeen, kept);
 
@@ -163,6 +165,13 @@ describe("a text as it was last seen", () => {
     await bob.mayOnlyRead();
     await bob.statusSays(/^Reading/);
     await bob.sees("Seen. Since. Survives.");
+    const notKept = bob.page.getByRole("complementary", { name: "Not kept" });
+    assert.equal(await notKept.getByRole("textbox", { name: "What you wrote" }).inputValue(), " Too late.");
+    await notKept.getByRole("button", { name: "Copy" }).click();
+    await notKept.getByText("Copied.").waitFor();
+    assert.equal(await bob.page.evaluate(() => navigator.clipboard.readText()), " Too late.");
+    await notKept.getByRole("button", { name: "Discard" }).click();
+    await until(() => notKept.textContent(), (text) => text.trim() === "", "the notice to go");
     assert.equal(await alice.wholeText(), "Seen. Since. Survives.");
     assert.deepEqual([...alice.complaints, ...bob.complaints], []);
   });

@@ -1,18 +1,18 @@
 // The engine comes in two parts. The second may be late: whatever calls for it waits, and nothing is lost.
 
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { Host } from "./host.mjs";
 import { makeWorld, settled, until } from "./world.mjs";
 
-let world, host, second;
+let world, host, first, second;
 
 before(async () => {
   world = await makeWorld();
   host = await Host.start(world.demo);
   const assets = await readdir(new URL("../dist/assets/", import.meta.url));
-  second = `assets/${assets.find((name) => name.startsWith("sheaf_web_second"))}`;
+  [first, second] = ["sheaf_web_bg", "sheaf_web_second"].map((part) => `assets/${assets.find((name) => name.startsWith(part))}`);
 });
 after(async () => {
   await host?.stop();
@@ -87,17 +87,48 @@ async function oneOfAFew(come, fares) {
     const person = await come();
     host.asked = [];
     const release = host.hold(second);
+    const callers = await callersOfTheSecondPart(person);
     try {
       await fares(person, nth);
       await until(() => host.asked.includes(second), Boolean, "the second part to be asked for");
       return person;
     } catch (trouble) {
-      if (nth === A_FEW) throw trouble;
-      console.log(`# ${nth} of ${A_FEW} waited for the second part: ${trouble.message}`);
+      const why = `the second part was called for by ${callers.join(" < ") || "nobody"}: ${trouble.message}`;
+      if (nth === A_FEW) throw new Error(why, { cause: trouble });
+      console.log(`# ${nth} of ${A_FEW}: ${why}`);
     } finally {
       release();
     }
   }
+}
+
+/** The functions of the first part that had to wait for the second, once there are any in the next page: the one, what called it, … */
+async function callersOfTheSecondPart({ page }) {
+  const names = JSON.parse(await readFile(new URL("../src/wasm/names.json", import.meta.url), "utf8"));
+  const callers = [];
+  page.on("console", (message) => {
+    if (!message.text().startsWith(CALLED)) return;
+    for (const [, index] of message.text().matchAll(/wasm-function\[(\d+)\]/g)) callers.push(names[index] ?? index);
+  });
+  // The engine does not begin before its worker is looked at.
+  const release = host.hold(first);
+  page.once("worker", (worker) => void worker.evaluate(tellWhoCalls, CALLED).finally(release));
+  return callers;
+}
+
+const CALLED = "the second part is called for: ";
+
+/** In the engine's worker, which can tell nothing any more once it waits. */
+function tellWhoCalls(called) {
+  let load;
+  Error.stackTraceLimit = 50;
+  Object.defineProperty(globalThis, "loadSecondPart", {
+    set: (given) => (load = given),
+    get: () => () => {
+      console.log(called + new Error().stack);
+      load();
+    },
+  });
 }
 
 test("a second part that cannot be had is said, and what is on the screen stays", async () => {

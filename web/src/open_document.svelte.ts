@@ -30,6 +30,8 @@ export class OpenDocument implements View {
   status = $state.raw<Status | undefined>();
   people = $state.raw<Person[]>([]);
   editors = $state.raw<Editor[]>([]);
+  /** What the person wrote in vain: the document did not take it. */
+  notTaken = $state("");
   /** Who came or went last, to be read out. */
   arrivals = $state("");
   readonly line = new StatusLine(() => this.lookAgain());
@@ -130,6 +132,7 @@ export class OpenDocument implements View {
         this.take(told.lastSeen.news);
         this.begun();
       } else if (typeof told === "object" && "news" in told) this.take(told.news);
+      else if (typeof told === "object" && "notTaken" in told) this.notTaken += told.notTaken;
       else if (this.text.told(told)) this.tellListeners();
     }
     this.read();

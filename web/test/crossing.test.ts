@@ -148,7 +148,7 @@ class View implements TextView {
   /** The next thing the engine said arrives. */
   hear(): void {
     const told = this.engine.toView.shift();
-    if (told !== undefined && typeof told === "object" && !("news" in told || "lastSeen" in told)) this.text.told(told);
+    if (told !== undefined && typeof told === "object" && !("news" in told || "notTaken" in told || "lastSeen" in told)) this.text.told(told);
   }
 
   engineDies(): void {

@@ -19,6 +19,8 @@ use walrus::{
     GlobalId, GlobalKind, ImportKind, ImportedFunction, MemoryId, Module, ModuleConfig, RefType, TableId,
     ValType,
 };
+use wasm_encoder::RawSection;
+use wasmparser::{KnownCustom, Name, Parser, Payload};
 
 /// What the engine calls to have its second part loaded, as `crates/web/src/second_part.rs` names it.
 const LOADER: &str = "loadSecondPart";
@@ -28,7 +30,7 @@ const FIRST: &str = "first";
 /// How many instructions a small function has at most.
 const SMALL: u64 = 20;
 
-/// The engine's two modules.
+/// The engine's two modules, with the names of their functions.
 pub(crate) struct Parts {
     pub(crate) first: Vec<u8>,
     pub(crate) second: Vec<u8>,
@@ -62,7 +64,7 @@ fn plain(name: &str) -> String {
 /// The engine with an exported global for each of its functions, which is 1 once the function was called; and the functions' names,
 /// by the globals' names.
 pub(crate) fn noting_calls(wasm: &[u8]) -> Result<(Vec<u8>, BTreeMap<String, String>)> {
-    let mut module = parse(wasm)?;
+    let mut module = parse(wasm, Names::Dropped)?;
     let mut names = BTreeMap::new();
     let functions: Vec<FunctionId> = module.funcs.iter_local().map(|(id, _)| id).collect();
     for (n, id) in functions.into_iter().enumerate() {
@@ -81,7 +83,7 @@ pub(crate) fn noting_calls(wasm: &[u8]) -> Result<(Vec<u8>, BTreeMap<String, Str
 
 /// Cuts the engine, as wasm-bindgen and wasm-opt have made it, with the names of its functions.
 pub(crate) fn split(wasm: &[u8], profile: &Profile) -> Result<Parts> {
-    let [mut first, mut second] = [parse(wasm)?, parse(wasm)?];
+    let [mut first, mut second] = [parse(wasm, Names::Kept)?, parse(wasm, Names::Kept)?];
     // The same bytes are read in the same order: what the one module calls a thing, the other does by its place.
     let [in_first, in_second] = [Order::of(&first), Order::of(&second)];
     let mut later = functions_of_the_second_part(&first, profile);
@@ -141,10 +143,40 @@ impl Order {
     }
 }
 
-fn parse(wasm: &[u8]) -> Result<Module> {
+/// What becomes of functions' names when a module is written again.
+#[derive(PartialEq)]
+enum Names {
+    Kept,
+    Dropped,
+}
+
+fn parse(wasm: &[u8], names: Names) -> Result<Module> {
     let mut config = ModuleConfig::new();
-    config.generate_name_section(false).generate_producers_section(false);
+    config.generate_name_section(names == Names::Kept).generate_producers_section(false);
     config.parse(wasm)
+}
+
+/// A module as it is shipped, and apart from it which function in it is which.
+pub(crate) fn take_names(wasm: &[u8]) -> Result<(Vec<u8>, BTreeMap<u32, String>)> {
+    let mut shipped = wasm_encoder::Module::new();
+    let mut names = BTreeMap::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload?;
+        if let Payload::CustomSection(section) = &payload
+            && let KnownCustom::Name(section) = section.as_known()
+        {
+            for part in section {
+                let Name::Function(functions) = part? else { continue };
+                for function in functions {
+                    let function = function?;
+                    names.insert(function.index, plain(function.name));
+                }
+            }
+        } else if let Some((id, range)) = payload.as_section() {
+            shipped.section(&RawSection { id, data: &wasm[range] });
+        }
+    }
+    Ok((shipped.finish(), names))
 }
 
 /// Whether a function is no trouble to have in the first part, whether or not it ever ran: a stub in its place would be about as large.
@@ -407,7 +439,11 @@ mod tests {
     fn the_second_part_is_loaded_when_it_is_called_and_shares_all_with_the_first() {
         let parts = split(&module(), &Profile::parse("# whatever\nenter\n")).unwrap();
         // As they are shipped: functions that have moved are still called for what they are.
-        let [first, second] = [parts.first, parts.second].map(|part| neighbours(&part).unwrap());
+        let [(first, names), (second, _)] =
+            [parts.first, parts.second].map(|part| take_names(&neighbours(&part).unwrap()).unwrap());
+        let is_named = |name: &str| names.values().any(|named| named == name);
+        assert!(is_named("enter") && is_named("rare") && is_named("helper"), "{names:?}");
+        assert!(take_names(&first).unwrap().1.is_empty(), "names are not shipped");
         let said = run(
             &[&first, &second],
             "let loads = 0;

@@ -61,7 +61,7 @@ pub(crate) fn noting_engine() -> Result<(PathBuf, BTreeMap<String, String>)> {
     Ok((out.join("sheaf_web_bg.wasm"), serde_json::from_slice(&names)?))
 }
 
-/// What the names of a noting engine's functions are in.
+/// What the names of an engine's functions are in, which are not in the engine itself.
 const NAMES: &str = "names.json";
 
 /// What becomes of a module once it is small.
@@ -101,7 +101,7 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
     match form {
         Form::Whole => {}
         Form::InParts => {
-            made.push(second.clone());
+            made.extend([second.clone(), out.join(NAMES)]);
             inputs.push(first_part());
         }
         Form::NotingCalls => made.push(out.join(NAMES)),
@@ -138,8 +138,10 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
                 fs::read_to_string(first_part()).context("the profile of the engine's first part")?;
             let parts = parts::split(&fs::read(&wasm)?, &parts::Profile::parse(&profile))
                 .with_context(|| format!("{what} could not be cut in two"))?;
-            fs::write(&wasm, alike::neighbours(&parts.first)?)?;
-            fs::write(&second, alike::neighbours(&parts.second)?)?;
+            let (first, names) = parts::take_names(&alike::neighbours(&parts.first)?)?;
+            fs::write(&wasm, first)?;
+            fs::write(&second, parts::take_names(&alike::neighbours(&parts.second)?)?.0)?;
+            fs::write(out.join(NAMES), serde_json::to_vec(&names)?)?;
         }
         Form::NotingCalls => {
             let (noting, names) = parts::noting_calls(&fs::read(&wasm)?)?;

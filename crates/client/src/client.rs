@@ -286,7 +286,7 @@ impl Client {
         open.subscribe(Rc::new(RefCell::new(move |change| match (change, weak.upgrade()) {
             (Change::Show(_), _) => notes.touch(),
             (Change::Refresh, Some(open)) => notes.take(&open),
-            (Change::Refresh, None) => {}
+            (Change::NotTaken(_), _) | (Change::Refresh, None) => {}
         })));
         platform::spawn(driver::run(open.clone(), inner, listening));
         if self.0.live.get() {

@@ -50,6 +50,8 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 pub enum Change {
     /// The text changed by something other than the view's own edit: make these changes, one after another.
     Show(Vec<Splice>),
+    /// The document did not take an edit of the view's, and that was taken back: this is what was written by it.
+    NotTaken(String),
     /// Title, people, status, role or the possibility of undoing may have changed: read them again.
     Refresh,
 }
@@ -155,6 +157,7 @@ impl Open {
             let Some(effect) = next else { break };
             match effect {
                 Effect::Show(splices) => self.tell(&Change::Show(splices)),
+                Effect::NotTaken(written) => self.tell(&Change::NotTaken(written)),
                 Effect::Refresh => self.tell(&Change::Refresh),
                 Effect::Listen { repos, collections } => self.doorbell.listen(repos, collections),
                 Effect::Live(effect) => self.world.switchboard.carry_out(&self.uri, effect),

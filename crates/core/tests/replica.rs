@@ -424,6 +424,23 @@ fn what_a_removed_editor_publishes_unknowingly_leaves_their_screen() {
 }
 
 #[test]
+fn what_a_former_editor_writes_is_taken_back_and_they_are_told_what_it_was() {
+    let (mut world, alice, bob) = two_people(37);
+    world.type_at(bob, 0, 0, "Bob's words. ");
+    world.run(MOMENT);
+    world.hand(alice, Event::RemoveEditor(world.did(1)));
+    world.run(MOMENT);
+    assert_eq!(world.devices[bob].not_taken, "");
+    world.type_at(bob, 13, 0, "Too late 😀");
+    world.type_at(bob, 0, 6, "");
+    world.type_at(bob, 0, 3, "Nobody");
+    assert_eq!(world.devices[bob].view, "Bob's words. ");
+    assert_eq!(world.devices[bob].not_taken, "Too late 😀Nobody");
+    world.run(WHILE);
+    assert_eq!(world.texts().into_iter().collect::<Vec<_>>(), ["Bob's words. "]);
+}
+
+#[test]
 fn undo_takes_back_ones_own_words_only() {
     let (mut world, alice, bob) = two_people(9);
     world.type_at(alice, 0, 0, "mine ");

@@ -75,7 +75,7 @@ impl World {
                     self.devices[n].stream.listening = repos.into_iter().map(|repo| repo.did).collect();
                 }
                 Effect::Live(effect) => self.carry_out_live(n, effect),
-                Effect::Refresh => {}
+                Effect::NotTaken(_) | Effect::Refresh => {}
             }
         }
         self.dies_now(n);

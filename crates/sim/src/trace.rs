@@ -96,6 +96,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
             let parts = splices.iter().map(|s| format!("at {} -{} {:?}", s.at, s.delete, s.insert));
             format!("show {}", parts.collect::<Vec<_>>().join(", "))
         }
+        Effect::NotTaken(written) => format!("not taken: {written:?}"),
         Effect::Live(effect) => live_effect(effect),
         Effect::Refresh => "refresh".to_owned(),
     }

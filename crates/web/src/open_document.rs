@@ -53,6 +53,8 @@ struct View {
     waits: Option<(u32, u64)>,
     /// What happens now is what it asked for.
     follows: bool,
+    /// What is refused now is what it wrote.
+    writes: bool,
     /// What it is to be told next.
     untold: Vec<Told>,
     /// What it was last told.
@@ -76,8 +78,10 @@ impl OpenDocument {
         let weak = Rc::downgrade(&document);
         let subscription = document.handle.on_change(move |change| {
             let Some(document) = weak.upgrade() else { return };
-            if let Change::Show(splices) = change {
-                document.show(&splices, None);
+            match change {
+                Change::Show(splices) => document.show(&splices, None),
+                Change::NotTaken(written) => document.not_taken(&written),
+                Change::Refresh => {}
             }
             document.announce();
         });
@@ -128,6 +132,7 @@ impl OpenDocument {
             hidden,
             waits: None,
             follows: false,
+            writes: false,
             untold: Vec::new(),
             news: news.clone(),
             looking: None,
@@ -175,9 +180,13 @@ impl OpenDocument {
             return;
         };
         self.show(&taken.splices, Some(name));
+        self.with(name, |view| view.writes = true);
         self.handle.edit_once(taken.splices, Mark { view: name.to_owned(), number });
         let (made, _) = self.handle.edits();
-        self.with(name, |view| view.waits = Some((number, made)));
+        self.with(name, |view| {
+            view.writes = false;
+            view.waits = Some((number, made));
+        });
         if let Some((anchor, head)) = taken.selection {
             self.handle.select(Utf16Offset(anchor), Utf16Offset(head));
         }
@@ -258,6 +267,13 @@ impl OpenDocument {
     }
 
     // --- what views are told ---
+
+    /// The document did not take what a view wrote.
+    fn not_taken(&self, written: &str) {
+        for view in self.views.borrow_mut().iter_mut().filter(|view| view.writes) {
+            view.untold.push(Told::NotTaken(written.to_owned()));
+        }
+    }
 
     /// The text changed, by the view `by` or by nobody here.
     fn show(self: &Rc<Self>, splices: &[text::Splice], by: Option<&str>) {

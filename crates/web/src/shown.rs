@@ -158,6 +158,8 @@ pub enum Told {
         /// Whether it is what the view asked to be taken back or brought back.
         own: bool,
     },
+    /// What the view wrote is not in the document, which did not take it; it is taken back.
+    NotTaken(String),
     /// The view's change of this number is durable, or what it asked for is done.
     Done(u32),
     /// Something beside the text changed.

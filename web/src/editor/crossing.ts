@@ -98,7 +98,7 @@ export class Crossing {
   }
 
   /** What the engine tells of the text. Whether there is something to show, or a selection to tell. */
-  told(told: Exclude<Told, { news: unknown } | { lastSeen: unknown }>): boolean {
+  told(told: Exclude<Told, { news: unknown } | { notTaken: unknown } | { lastSeen: unknown }>): boolean {
     if (!this.attached) return false;
     if (told === "outOfStep") {
       this.lost("The engine says that this view is out of step; it begins anew.");

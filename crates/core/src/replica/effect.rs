@@ -32,6 +32,8 @@ pub enum Effect {
     },
     /// The text changed by something other than [`super::Event::Edit`]: show it. Splices apply one after another.
     Show(Vec<Splice>),
+    /// The text did not take an edit, which [`Effect::Show`] has just taken back from the view: this is what was written by it.
+    NotTaken(String),
     /// Something to do on the live channel.
     Live(LiveEffect),
     /// Title, people, status or role may have changed: read them again.

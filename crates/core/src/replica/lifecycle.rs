@@ -300,7 +300,13 @@ impl Replica {
     /// The view has made these edits already, and the text does not take them: the view takes them back.
     fn take_back(&mut self, splices: &[Splice]) {
         match inverse(&self.document.text(), splices) {
-            Ok(splices) => self.show(splices),
+            Ok(back) => {
+                self.show(back);
+                let written: String = splices.iter().map(|splice| splice.insert.as_str()).collect();
+                if !written.is_empty() {
+                    self.effects.push(Effect::NotTaken(written));
+                }
+            }
             Err(why) => tracing::error!(%why, "the view and the replica disagree about the text"),
         }
         self.refresh();

@@ -97,6 +97,8 @@ pub(crate) struct Account {
 pub(crate) struct Device {
     pub(crate) replica: Replica,
     pub(crate) view: String,
+    /// What was written in it in vain.
+    pub(crate) not_taken: String,
     pub(crate) store: BTreeMap<String, Vec<u8>>,
     pub(crate) inbox: VecDeque<Event>,
     pub(crate) online: bool,
@@ -213,6 +215,7 @@ impl World {
     fn add(&mut self, config: ReplicaConfig, replica: Replica, effects: Vec<Effect>) -> usize {
         self.devices.push(Device {
             view: String::new(),
+            not_taken: String::new(),
             replica,
             store: BTreeMap::new(),
             inbox: VecDeque::new(),
@@ -364,6 +367,7 @@ impl World {
                     self.devices[n].inbox.push_back(Event::Written { write: write.id, result, limits: None });
                 }
                 Effect::Live(effect) => self.carry_out_live(n, effect),
+                Effect::NotTaken(written) => self.devices[n].not_taken.push_str(&written),
                 Effect::Listen { .. } | Effect::Refresh => {}
             }
         }

@@ -13,7 +13,7 @@ use sheaf_web::{
     shown::{Attached, News, Role, Told},
 };
 
-use crate::world::{Life, View, document, let_others_run, life, run, settle};
+use crate::world::{Life, View, document, let_others_run, life, life_of, run, settle};
 
 /// A document whose text as last seen is older than what the device has: `seen` was, `since` came after it.
 async fn seen_and_since(kept: &Memory, seen: &str, since: &str) -> DocumentLink {
@@ -88,6 +88,28 @@ fn a_text_is_shown_as_last_seen_before_it_is_read_and_goes_on_from_there() {
         for view in &views {
             assert_eq!(view.shown, "Seen 😀. Since. ");
         }
+    });
+}
+
+#[test]
+fn what_is_typed_by_whom_may_not_write_any_more_is_taken_back_and_told() {
+    run(async {
+        let kept = Memory::new();
+        let link = seen_and_since(&kept, "Seen. ", "Since. ").await;
+        // As far as the engine knows this is no editor, and it has nothing of the document; what was seen last says otherwise.
+        let life = life_of("did:plc:7iza6de2dwap2sbkpav7c6c6", &kept);
+        let mut view = View::new("b 1");
+        let attached = begin_slowly(&life, &mut view, &link, |view, news| {
+            assert_eq!(news.and_then(|news| news.status).map(|status| status.role), Some(Role::Owner));
+            view.write_ahead(text::Splice::insert(6, "Typed 😀. "));
+        })
+        .await;
+        assert_eq!(attached.news.status.as_ref().map(|status| status.role), Some(Role::Reader));
+        view.attached(&life, attached);
+        let mut views = [view];
+        settle(&life, &mut views).await;
+        assert_eq!(views[0].shown, "");
+        assert_eq!(views[0].not_taken, "Typed 😀. ");
     });
 }
 

@@ -118,7 +118,14 @@ pub(crate) struct Life {
     pub(crate) mail: Mail,
 }
 
+/// Whose documents these are.
+const OWNER: &str = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
+
 pub(crate) fn life(kept: &Memory) -> Life {
+    life_of(OWNER, kept)
+}
+
+pub(crate) fn life_of(account: &str, kept: &Memory) -> Life {
     let disk =
         Disk { kept: kept.clone(), held_up: Rc::default(), reads_slowly: Rc::default(), dead: Rc::default() };
     let config = r#"{ "plc": "http://localhost:1", "doh": null, "jetstream": [] }"#;
@@ -126,7 +133,7 @@ pub(crate) fn life(kept: &Memory) -> Life {
         config: NetworkConfig::from_json(config).unwrap(),
         store: Rc::new(disk.clone()),
         locks: Rc::new(MemoryLocks::new()),
-        account: Some(Rc::new(Away("did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap()))),
+        account: Some(Rc::new(Away(account.parse().unwrap()))),
         name: None,
     });
     client.online(false);
@@ -145,6 +152,8 @@ pub(crate) struct View {
     pub(crate) shown: String,
     pub(crate) seen: u32,
     pub(crate) number: u32,
+    /// What it wrote in vain.
+    pub(crate) not_taken: String,
 }
 
 pub(crate) fn plain(splices: &[text::Splice]) -> Vec<Splice> {
@@ -155,7 +164,16 @@ impl View {
     pub(crate) fn new(name: &str) -> Self {
         let name = name.to_owned();
         let (base, shown) = (String::new(), String::new());
-        Self { name, base, on_its_way: None, later: Vec::new(), shown, seen: 0, number: 0 }
+        Self {
+            name,
+            base,
+            on_its_way: None,
+            later: Vec::new(),
+            shown,
+            seen: 0,
+            number: 0,
+            not_taken: String::new(),
+        }
     }
 
     pub(crate) async fn attach(&mut self, life: &Life, link: &DocumentLink, first: bool) {
@@ -235,6 +253,7 @@ impl View {
             }
             Some(Told::OutOfStep) => panic!("{} is out of step", self.name),
             Some(Told::LastSeen { .. }) => panic!("{} has begun already", self.name),
+            Some(Told::NotTaken(written)) => self.not_taken.push_str(&written),
             Some(Told::News(_) | Told::Check { .. }) => {}
             None => return false,
         }
