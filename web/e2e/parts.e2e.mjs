@@ -44,8 +44,8 @@ test("a second part that is late holds nothing up for good", async () => {
   assert.deepEqual(bob.complaints, []);
 });
 
-// Should it fail after a change of the engine, the profile of the first part is out of date: `cargo xtask first-part` records it anew.
-// Which functions run depends a little on what comes first, and one that the profile lacks has a page wait: so some may, but not all.
+// Should it fail after a change of the engine, the profile is out of date: `cargo xtask first-part` records it anew. Which functions run
+// depends a little on what comes first, and one that the profile has come later has a page wait: so some may, but not all.
 test("a document is shown, and an editor writes in it, before the second part is there", async () => {
   const alice = await world.signedIn("alice.test");
   const link = await alice.newDocument(`First of all ${Date.now()}`);

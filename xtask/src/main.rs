@@ -53,7 +53,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Makes the app as a folder of static files, and the `sheaf` binary.
     Dist(dist::Options),
-    /// Records anew which functions the engine's first part consists of: after changes to what runs until a document is shown.
+    /// Records anew which functions of the engine can come later than the first document: after changes to what runs until it is shown.
     FirstPart,
     /// What `test` has Cargo run each crate's WebAssembly tests with.
     #[command(hide = true)]

@@ -1,13 +1,14 @@
 //! Cuts the engine in two: what a page needs until its first document is shown and typed in, and the rest, which comes after that.
 //!
-//! The cut is along functions. Which belong to the first part, a *profile* says: the names of those that ran when a page was
+//! The cut is along functions. Which can come later, a *profile* says: the names of those that did not run when a page was
 //! loaded, somebody signed in, and a document was opened and written in. It is recorded from an engine in which every function
-//! notes that it was called ([`noting_calls`]), and kept in the repository, as the profiles that Android's packages carry. Small
-//! functions that the first part calls are in it in any case.
+//! notes that it was called ([`noting_calls`]), and kept in the repository, much like the profiles that Android's packages carry.
+//! What it does not know is in the first part, and so are small functions that the first part calls.
 //!
 //! In the first part ([`split`]) a function of the second is a stub: it calls the real one through a table that the second
 //! part fills when it is instantiated, over the memory and the globals of the first. A stub that finds the table empty
-//! has the page's worker load the second part there and then. So a profile that is out of date costs time and nothing else.
+//! has the page's worker load the second part there and then. So a profile that is out of date costs time, mostly that of a
+//! larger first part, and nothing else.
 //! What the second part calls of the first is in another table, [`LENT`]: as exports, their names alone would take kilobytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) second: Vec<u8>,
 }
 
-/// The names of functions that belong to the first part, a line each, in order.
+/// The names of functions that belong to the second part, a line each, in order.
 pub(crate) struct Profile(BTreeSet<String>);
 
 impl Profile {
@@ -44,8 +45,8 @@ impl Profile {
         Self(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
     }
 
-    fn has(&self, function: &walrus::Function) -> bool {
-        function.name.as_deref().is_none_or(|name| self.0.contains(&plain(name)))
+    fn names(&self, function: &walrus::Function) -> bool {
+        function.name.as_deref().is_some_and(|name| self.0.contains(&plain(name)))
     }
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn split(wasm: &[u8], profile: &Profile) -> Result<Parts> {
     let [in_first, in_second] = [Order::of(&first), Order::of(&second)];
     let mut later = functions_of_the_second_part(&first, profile);
     let entrances = loop {
-        ensure!(!later.is_empty(), "the profile names every function of the engine");
+        ensure!(!later.is_empty(), "the profile names no function of the engine");
         let entrances = entrances(&first, &later);
         let small: Vec<&FunctionId> = entrances.iter().filter(|&&id| is_small(&first, id)).collect();
         if small.is_empty() {
@@ -188,7 +189,7 @@ fn is_small(module: &Module, function: FunctionId) -> bool {
 fn functions_of_the_second_part(module: &Module, profile: &Profile) -> BTreeSet<FunctionId> {
     let at_the_start = at_the_start(module);
     let local = module.funcs.iter_local();
-    let later = local.filter(|(id, _)| !profile.has(module.funcs.get(*id)) && !at_the_start.contains(id));
+    let later = local.filter(|(id, _)| profile.names(module.funcs.get(*id)) && !at_the_start.contains(id));
     later.map(|(id, _)| id).collect()
 }
 
@@ -437,7 +438,7 @@ mod tests {
 
     #[test]
     fn the_second_part_is_loaded_when_it_is_called_and_shares_all_with_the_first() {
-        let parts = split(&module(), &Profile::parse("# whatever\nenter\n")).unwrap();
+        let parts = split(&module(), &Profile::parse("# whatever\nrare\n")).unwrap();
         // As they are shipped: functions that have moved are still called for what they are.
         let [(first, names), (second, _)] =
             [parts.first, parts.second].map(|part| take_names(&neighbours(&part).unwrap()).unwrap());
@@ -461,8 +462,8 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_of_everything_leaves_nothing_for_later() {
-        assert!(split(&module(), &Profile::parse("enter\nrare\nhelper")).is_err());
+    fn a_profile_that_knows_no_function_leaves_nothing_for_later() {
+        assert!(split(&module(), &Profile::parse("of an engine before")).is_err());
     }
 
     #[test]

@@ -68,14 +68,14 @@ const NAMES: &str = "names.json";
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
     Whole,
-    /// Cut along the profile of the first part.
+    /// Cut along the profile.
     InParts,
     NotingCalls,
 }
 
-/// The names of the functions in the engine's first part.
-pub(crate) fn first_part() -> PathBuf {
-    root().join("crates/web/first_part.txt")
+/// The names of the functions that can come with the engine's second part.
+pub(crate) fn second_part() -> PathBuf {
+    root().join("crates/web/second_part.txt")
 }
 
 /// Compiles one crate to WebAssembly, and makes its face.
@@ -102,7 +102,7 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
         Form::Whole => {}
         Form::InParts => {
             made.extend([second.clone(), out.join(NAMES)]);
-            inputs.push(first_part());
+            inputs.push(second_part());
         }
         Form::NotingCalls => made.push(out.join(NAMES)),
     }
@@ -135,7 +135,7 @@ fn module(package: &str, out: &Path, what: &str, form: Form) -> Result<()> {
         Form::Whole => fs::write(&wasm, alike::neighbours(&fs::read(&wasm)?)?)?,
         Form::InParts => {
             let profile =
-                fs::read_to_string(first_part()).context("the profile of the engine's first part")?;
+                fs::read_to_string(second_part()).context("the profile of the engine's second part")?;
             let parts = parts::split(&fs::read(&wasm)?, &parts::Profile::parse(&profile))
                 .with_context(|| format!("{what} could not be cut in two"))?;
             let (first, names) = parts::take_names(&alike::neighbours(&parts.first)?)?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sheaf_core::{
     document_uri::DocumentUri,
     record::{self, AWARENESS, DOCUMENT, MAX_EDITORS},
-    replica::{FetchFailure, Presence, Status, StoreOp},
+    replica::{FetchFailure, Presence, Replica, StoreOp},
     time::Timestamp,
 };
 use sheaf_repo::did::Did;
@@ -155,19 +155,21 @@ impl Notes {
     pub(crate) fn take(&self, open: &Open) {
         const MINUTE: Duration = Duration::from_secs(60);
         let now = platform::now();
-        let (title, status) = {
-            let replica = open.replica.borrow();
-            (replica.title(), replica.status(now))
-        };
-        if status.document != Presence::Here {
+        let replica = open.replica.borrow();
+        if *replica.presence() != Presence::Here {
             return;
         }
         let mut last = self.last.borrow_mut();
-        let waiting = status.waiting + status.unsaved;
-        let changed = self.touched.replace(false) || status.unsaved > 0;
+        let changed = self.touched.replace(false) || replica.unsaved() > 0;
         let updated_at = last.as_ref().filter(|_| !changed).map_or(now, |last| last.updated_at);
-        let with = with(&status, self.account.as_ref(), last.as_ref());
-        let kept = Kept { title, updated_at, opened_at: Some(self.opened_at), with, waiting };
+        let kept = Kept {
+            title: replica.title(),
+            updated_at,
+            opened_at: Some(self.opened_at),
+            with: with(&replica, self.account.as_ref(), last.as_ref()),
+            waiting: replica.unpublished(),
+        };
+        drop(replica);
         let tells_more = !self.written.get()
             || last.as_ref().is_none_or(|last| {
                 last.title != kept.title
@@ -184,13 +186,16 @@ impl Notes {
 }
 
 /// The other people, by handle. While nobody can be asked for handles, those known from before are as good.
-fn with(status: &Status, account: Option<&Did>, last: Option<&Kept>) -> Vec<String> {
-    let others: Vec<_> = status.editors.iter().filter(|e| Some(&e.did) != account).take(MAX_NAMED).collect();
+fn with(replica: &Replica, account: Option<&Did>, last: Option<&Kept>) -> Vec<String> {
+    let others = replica.editors_by_handle().filter(|(did, _)| Some(*did) != account);
+    let others: Vec<_> = others.take(MAX_NAMED).collect();
     match last {
-        Some(last) if last.with.len() == others.len() && others.iter().any(|e| e.handle.is_none()) => {
+        Some(last)
+            if last.with.len() == others.len() && others.iter().any(|(_, handle)| handle.is_none()) =>
+        {
             last.with.clone()
         }
-        _ => others.iter().map(|e| e.handle.clone().unwrap_or_else(|| e.did.to_string())).collect(),
+        _ => others.into_iter().map(|(did, handle)| handle.unwrap_or_else(|| did.to_string())).collect(),
     }
 }
 

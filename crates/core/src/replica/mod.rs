@@ -220,7 +220,8 @@ impl Replica {
             Event::Live(event) => self.live_happened(now, event),
             Event::Tick => self.tick(now),
         }
-        self.own.set_quiet(self.everyone_is_live());
+        self.live.everyone = self.everyone_is_live();
+        self.own.set_quiet(self.live.everyone);
         self.publish(now);
         std::mem::take(&mut self.effects)
     }

@@ -2,7 +2,7 @@
 
 use sheaf_repo::did::Did;
 
-use super::{CaretAt, EditorStatus, Person, Replica, Status};
+use super::{CaretAt, EditorStatus, Person, Presence, Replica, Status};
 use crate::{document::Sticky, record, repo_view::RepoView, time::Timestamp};
 
 impl Replica {
@@ -27,17 +27,39 @@ impl Replica {
         myself.into_iter().chain(others).collect()
     }
 
+    /// Whether the document is there.
+    pub fn presence(&self) -> &Presence {
+        &self.found
+    }
+
+    /// Who may write, the owner first, with their handles where those are known.
+    pub fn editors_by_handle(&self) -> impl Iterator<Item = (&Did, Option<String>)> {
+        let owner = std::iter::once(self.config.document.owner());
+        let others = self.charter.current().into_iter().flat_map(|record| &record.editors);
+        owner.chain(others).map(|did| (did, self.handle_of(did)))
+    }
+
+    /// Changes of this account's that are not published yet, those that are not on the device's disk among them.
+    pub fn unpublished(&self) -> usize {
+        self.storing.edits() as usize + self.outbox.waiting() as usize + self.charter.pending()
+    }
+
+    /// Those of them that are not on the device's disk.
+    pub fn unsaved(&self) -> usize {
+        self.storing.edits() as usize + self.charter.unsaved()
+    }
+
     /// Everything a status line and its details need.
     pub fn status(&self, now: Timestamp) -> Status {
         let role = self.role();
-        let unsaved = self.charter.unsaved();
+        let unsaved = self.unsaved();
         let published = self.charter.pending() == 0 && self.outbox.published_any();
         Status {
             document: self.found.clone(),
             role,
-            unsaved: self.storing.edits() as usize + unsaved,
+            unsaved,
             store_trouble: self.damaged.clone().or_else(|| self.storing.trouble().cloned()),
-            waiting: self.outbox.waiting() as usize + self.charter.pending() - unsaved,
+            waiting: self.unpublished() - unsaved,
             waiting_since: self.outbox.waiting_since(),
             published_any: published,
             stalled: self.stalled(),

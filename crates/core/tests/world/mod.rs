@@ -86,10 +86,11 @@ pub(crate) struct Account {
     pub(crate) writes_fail: Option<WriteFailure>,
     /// Does write, but loses this many answers.
     pub(crate) lose_answers: u32,
+    /// When somebody asked for something of it.
+    pub(crate) reads: Vec<Timestamp>,
     pub(crate) points: Vec<(Timestamp, u32)>,
     pub(crate) blobs: BTreeMap<Cid, Vec<u8>>,
     pub(crate) folds: u32,
-    pub(crate) reads: u32,
     pub(crate) read_bytes: usize,
 }
 
@@ -134,13 +135,13 @@ impl World {
                     repo,
                     key,
                     reads_fail: None,
+                    reads: Vec::new(),
                     withholds: false,
                     writes_fail: None,
                     lose_answers: 0,
                     points: vec![],
                     blobs: BTreeMap::new(),
                     folds: 0,
-                    reads: 0,
                     read_bytes: 0,
                 };
                 (did, account)
@@ -325,6 +326,7 @@ impl World {
                     let online = self.devices[n].online;
                     let account =
                         self.accounts.get_mut(&fetch.did).expect("only resolved accounts are fetched");
+                    account.reads.push(self.now);
                     let result = if !online {
                         Err(FetchFailure::Unreachable("offline".into()))
                     } else if let Some(failure) = &account.reads_fail {
@@ -343,7 +345,6 @@ impl World {
                             }
                         }
                     };
-                    account.reads += 1;
                     account.read_bytes += result.as_ref().map_or(0, Vec::len);
                     self.devices[n].inbox.push_back(Event::Fetched { fetch: fetch.id, result });
                 }

@@ -42,6 +42,8 @@ pub(super) struct Live {
     announce_at: Timestamp,
     pub(super) links: Links,
     pub(super) sessions: Sessions,
+    /// Whether everyone is live, as of the last event.
+    pub(super) everyone: bool,
     caret: OwnCaret,
     /// The newest caret of each replica, and when it came.
     heard: LiteMap<(Did, ReplicaId), (u64, Timestamp)>,
@@ -101,6 +103,7 @@ impl Live {
             announce_at: now.saturating_add(TRANSPORT_PATIENCE),
             links: Links::default(),
             sessions: Sessions::default(),
+            everyone: false,
             caret: OwnCaret::default(),
             heard: LiteMap::new(),
             since_whole: 0,
@@ -266,16 +269,23 @@ impl Replica {
         if self.live.links.editors().next().is_none() {
             return false;
         }
-        self.people.iter().all(|(did, _)| self.is_live(did))
+        let live = self.live_people();
+        self.people.iter().all(|(did, _)| self.is_editor(did) && live.binary_search(&did).is_ok())
     }
 
     /// Whether an editor is linked, or was heard of lately by those who are.
     pub(super) fn is_live(&self, did: &Did) -> bool {
-        let heard = self.live.heard.iter().filter(|((heard, _), _)| heard == did);
+        self.is_editor(did) && self.live_people().binary_search(&did).is_ok()
+    }
+
+    /// Who is linked, or was heard of lately by those who are; in order.
+    fn live_people(&self) -> Vec<&Did> {
         let lately = |at: Timestamp| self.latest.saturating_since(at) <= HEARD_LATELY;
-        self.is_editor(did)
-            && (self.live.links.editors().any(|linked| linked == did)
-                || heard.map(|(_, (_, at))| *at).max().is_some_and(lately))
+        let heard = self.live.heard.iter().filter(|(_, (_, at))| lately(*at)).map(|((did, _), _)| did);
+        let mut live: Vec<&Did> = self.live.links.editors().chain(heard).collect();
+        live.sort_unstable();
+        live.dedup();
+        live
     }
 
     pub(super) fn live_status(&self) -> LiveStatus {
@@ -283,7 +293,7 @@ impl Replica {
             linked: self.live.links.editors().count(),
             readers: self.live.links.readers(),
             reading: self.reading(),
-            everyone: self.everyone_is_live(),
+            everyone: self.live.everyone,
             provisional: self.provisional.len(),
         }
     }
