@@ -156,6 +156,8 @@ describe("what the browser keeps", () => {
     await person.newDocument("For good");
     await person.typeAtEnd("Words, and more of them.");
     await until(() => person.page.evaluate(() => globalThis.asked), (asked) => asked === 1, "the browser to be asked");
+    // It is asked with the first words that are kept, and not with the last.
+    await person.statusSays(/^Published/);
     await person.page.reload();
     await person.sees("Words, and more of them.");
     await person.typeAtEnd(" More.");

@@ -168,7 +168,7 @@ describe("a text as it was last seen", () => {
     const notKept = bob.page.getByRole("complementary", { name: "Not kept" });
     assert.equal(await notKept.getByRole("textbox", { name: "What you wrote" }).inputValue(), " Too late.");
     await notKept.getByRole("button", { name: "Copy" }).click();
-    await notKept.getByText("Copied.").waitFor();
+    await notKept.getByText("Text copied.").waitFor();
     assert.equal(await bob.page.evaluate(() => navigator.clipboard.readText()), " Too late.");
     await notKept.getByRole("button", { name: "Discard" }).click();
     await until(() => notKept.textContent(), (text) => text.trim() === "", "the notice to go");

@@ -197,22 +197,12 @@ fn many_who_write_at_once_publish_seldom_and_not_all_at_once() {
     };
     let at_once = all.iter().map(within_a_second).max().expect("there are some");
     assert!(at_once <= 4, "{at_once} of {} at once", all.len());
-    // Nor does everybody read what one of them has published at one time: some reads take several requests.
-    for (did, account) in &world.accounts {
-        let reads: Vec<Duration> = account.reads.iter().map(|at| at.saturating_since(began)).collect();
-        let at_once = |from: &Duration| {
-            let moment = *from..*from + Duration::from_millis(50);
-            reads.iter().filter(|at| moment.contains(at) && !at.is_zero()).count()
-        };
-        let at_once = reads.iter().map(at_once).max().expect("there are some");
-        assert!(at_once <= 12, "{at_once} of {} reads of {did} at once", reads.len());
-    }
     // Who asks for it does not wait.
     let before = all.len();
     world.hand(people[5], Event::FlushNow);
     world.run(Duration::from_secs(1));
     assert!(written(&world).len() > before);
-    world.run(WHILE * 2);
+    world.run(WHILE);
     assert_eq!(world.texts().len(), 1);
     for n in people {
         assert_eq!(world.status(n).live.provisional, 0, "in the end all is proved");

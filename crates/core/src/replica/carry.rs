@@ -47,7 +47,8 @@ impl Replica {
         let mut at_once = false;
         let mut away: Vec<&Did> = self.provisional.iter().map(|(did, ..)| did).collect();
         away.dedup();
-        away.retain(|did| self.is_former(did) || !self.is_live(did));
+        let live = self.live_editors();
+        away.retain(|did| self.is_former(did) || live.binary_search(did).is_err());
         // What is carried takes long to say where much is: while everyone is live nobody asks.
         if !away.is_empty() {
             let carried: Vec<u64> =
@@ -90,12 +91,13 @@ impl Replica {
         let in_sealed = self.carried_in_sealed(account);
         let all: Vec<_> = self.provisional.iter().collect();
         let mut chosen = vec![false; all.len()];
+        let live = self.live_editors();
         // What is brought along may itself build on something that has to be.
         loop {
             let mut more = false;
             for (n, (did, _, client, said)) in all.iter().enumerate() {
                 // Of whoever has vanished all is brought along: they may not come back.
-                if chosen[n] || self.is_live(did) && !is_needed(&needed, *client, said) {
+                if chosen[n] || live.binary_search(did).is_ok() && !is_needed(&needed, *client, said) {
                     continue;
                 }
                 (chosen[n], more) = (true, true);

@@ -111,19 +111,14 @@ impl Replica {
 
     /// When to flush what is on everyone's disk already.
     fn relaxed_flush_at(&self) -> Option<Timestamp> {
-        let slack = self.slack();
-        let at = self.outbox.flush_at((RELAXED + slack).max(self.budget.interval(PUT_POINTS)))?;
+        let people = u32::try_from(self.people.iter().count()).unwrap_or(u32::MAX);
+        let relaxed = RELAXED_EACH.saturating_mul(people).clamp(RELAXED, RELAXED_AT_MOST);
+        let at = self.outbox.flush_at(relaxed.max(self.budget.interval(PUT_POINTS)))?;
         // Many who begin to write at one time do not all publish at one time.
-        let after = slack * (self.config.seed % 1_024) as u32 / 1_024;
+        let after = (relaxed - RELAXED) * (self.config.seed % 1_024) as u32 / 1_024;
         let since =
             self.outbox.waiting_since().filter(|since| !self.outbox.hurries() && *since <= self.latest);
         Some(since.map_or(at, |since| at.max(since.saturating_add(after))))
-    }
-
-    /// How much longer than [`RELAXED`] things may take for there being many.
-    pub(super) fn slack(&self) -> Duration {
-        let people = u32::try_from(self.people.iter().count()).unwrap_or(u32::MAX);
-        RELAXED_EACH.saturating_mul(people).clamp(RELAXED, RELAXED_AT_MOST) - RELAXED
     }
 
     fn publish_document(&mut self, now: Timestamp, account: &Did) -> bool {

@@ -1,6 +1,6 @@
 //! What the views prove comes in here: documents, presence, and segments through the door into the text.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use sheaf_repo::{
     car,
@@ -61,15 +61,7 @@ impl Replica {
         if self.config.account.as_ref() == Some(&bell.did) && bell.rev.is_some() && bell.rev == self.own_rev {
             return;
         }
-        // What is on the screen and the disk already can be proved a little later, and many need not ask for it at one time.
-        let others_text = self.config.account.as_ref() != Some(&bell.did)
-            && bell.path.as_ref().is_some_and(|path| self.config.document.segment_range().contains(path));
-        let within = if self.live.everyone && others_text { self.slack() / 2 } else { Duration::ZERO };
         let Some(view) = self.views.get_mut(&bell.did) else { return };
-        if view.head().is_some() && bell.car.is_none() && within > Duration::ZERO {
-            view.ring_later(now, bell, within);
-            return;
-        }
         let outcome = view.ring(now, Some(bell), &mut self.ids);
         self.take_outcome(now, &bell.did, outcome);
     }

@@ -213,10 +213,22 @@ impl RepoView {
     /// Something says that the repo may have changed, or it is time to look.
     pub fn ring(&mut self, now: Timestamp, doorbell: Option<&Doorbell>, ids: &mut u64) -> Outcome {
         let ring = match doorbell {
-            Some(bell) => match self.hear(bell) {
-                Some(ring) => ring,
-                None => return Outcome::default(),
-            },
+            Some(bell) => {
+                if let (Some(rev), Some(head)) = (&bell.rev, &self.head)
+                    && *rev <= head.rev
+                {
+                    return Outcome::default();
+                }
+                let path =
+                    bell.path.clone().filter(|path| self.ranges.iter().any(|range| range.contains(path)));
+                if let Some(path) = path.clone().filter(|_| self.rung_paths.len() < MAX_RUNG_PATHS) {
+                    self.rung_paths.insert(path);
+                }
+                if let Some(rev) = &bell.rev {
+                    Awaited::named(&mut self.awaited, rev);
+                }
+                Ring::bell(path, bell.car.clone())
+            }
             None => Ring::look(),
         };
         Ring::merge(&mut self.rung, ring);
@@ -225,35 +237,6 @@ impl RepoView {
             self.try_by(self.failed_at.saturating_add(RUNG_RETRY));
         }
         self.go_on(now, ids)
-    }
-
-    /// Something says that the repo has changed, and there is time: it is looked at within so long, by each who follows it at another
-    /// moment. Whatever rings again until then is answered by the same look.
-    pub fn ring_later(&mut self, now: Timestamp, bell: &Doorbell, within: Duration) {
-        if let Some(ring) = self.hear(bell) {
-            Ring::merge(&mut self.rung, ring);
-            // Of a number that differs little from the others' as much as of one that differs much.
-            let spread = (self.jitter.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as u32;
-            let at = now.saturating_add(within * spread / 1_024);
-            self.again_at = Some(self.again_at.map_or(at, |again| again.min(at)));
-        }
-    }
-
-    /// What a bell says that is not known yet.
-    fn hear(&mut self, bell: &Doorbell) -> Option<Ring> {
-        if let (Some(rev), Some(head)) = (&bell.rev, &self.head)
-            && *rev <= head.rev
-        {
-            return None;
-        }
-        let path = bell.path.clone().filter(|path| self.ranges.iter().any(|range| range.contains(path)));
-        if let Some(path) = path.clone().filter(|_| self.rung_paths.len() < MAX_RUNG_PATHS) {
-            self.rung_paths.insert(path);
-        }
-        if let Some(rev) = &bell.rev {
-            Awaited::named(&mut self.awaited, rev);
-        }
-        Some(Ring::bell(path, bell.car.clone()))
     }
 
     /// The network is back or the person asks: try now whatever was put off.

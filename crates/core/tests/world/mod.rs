@@ -86,8 +86,6 @@ pub(crate) struct Account {
     pub(crate) writes_fail: Option<WriteFailure>,
     /// Does write, but loses this many answers.
     pub(crate) lose_answers: u32,
-    /// When somebody asked for something of it.
-    pub(crate) reads: Vec<Timestamp>,
     pub(crate) points: Vec<(Timestamp, u32)>,
     pub(crate) blobs: BTreeMap<Cid, Vec<u8>>,
     pub(crate) folds: u32,
@@ -135,7 +133,6 @@ impl World {
                     repo,
                     key,
                     reads_fail: None,
-                    reads: Vec::new(),
                     withholds: false,
                     writes_fail: None,
                     lose_answers: 0,
@@ -326,7 +323,6 @@ impl World {
                     let online = self.devices[n].online;
                     let account =
                         self.accounts.get_mut(&fetch.did).expect("only resolved accounts are fetched");
-                    account.reads.push(self.now);
                     let result = if !online {
                         Err(FetchFailure::Unreachable("offline".into()))
                     } else if let Some(failure) = &account.reads_fail {

@@ -269,22 +269,18 @@ impl Replica {
         if self.live.links.editors().next().is_none() {
             return false;
         }
-        let live = self.live_people();
-        self.people.iter().all(|(did, _)| self.is_editor(did) && live.binary_search(&did).is_ok())
+        let live = self.live_editors();
+        self.people.iter().all(|(did, _)| live.binary_search(&did).is_ok())
     }
 
-    /// Whether an editor is linked, or was heard of lately by those who are.
-    pub(super) fn is_live(&self, did: &Did) -> bool {
-        self.is_editor(did) && self.live_people().binary_search(&did).is_ok()
-    }
-
-    /// Who is linked, or was heard of lately by those who are; in order.
-    fn live_people(&self) -> Vec<&Did> {
+    /// The editors who are linked, or were heard of lately by those who are; in order.
+    pub(super) fn live_editors(&self) -> Vec<&Did> {
         let lately = |at: Timestamp| self.latest.saturating_since(at) <= HEARD_LATELY;
         let heard = self.live.heard.iter().filter(|(_, (_, at))| lately(*at)).map(|((did, _), _)| did);
         let mut live: Vec<&Did> = self.live.links.editors().chain(heard).collect();
         live.sort_unstable();
         live.dedup();
+        live.retain(|did| self.is_editor(did));
         live
     }
 
