@@ -4,13 +4,14 @@
 //     node e2e/crowd.mjs CROWD [PEOPLE...]     CROWD: the `sheaf-bench` program; PEOPLE: 2, 5 and 20 if not said
 //
 // Prints [{ people, ...figures, without: figures, y_websocket: figures }] on standard output, where the figures are
-// { p50_ms, p95_ms, bytes_per_keystroke, cpu_percent, memory_mb, samples }.
+// { p50_ms, p95_ms, bytes_per_keystroke, cpu_percent, memory_mb, samples, others_keys }: the others and the servers give way to the
+// two browsers, and `others_keys` tells whether they could type nevertheless.
 
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { elsewhere } from "./elsewhere.mjs";
 import { scriptServed } from "./script_served.mjs";
 import { makeWorld, until } from "./world.mjs";
 
@@ -23,7 +24,7 @@ const BESIDE = path.resolve(import.meta.dirname, "../../crates/bench/y_websocket
 /** Who else types: a program that is told by lines what to do, and answers by lines. */
 class Crowd {
   constructor(program, options) {
-    this.child = spawn(program, options, { stdio: ["pipe", "pipe", "inherit"] });
+    this.child = elsewhere(program, options, { stdio: ["pipe", "pipe", "inherit"] });
     this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
@@ -50,7 +51,7 @@ class Crowd {
 }
 
 const [program, ...sizes] = process.argv.slice(2);
-const world = await makeWorld();
+const world = await makeWorld({ measured: true });
 try {
   const config = await (await fetch(new URL("config.json", world.demo.app))).json();
   const counts = sizes.length > 0 ? sizes.map(Number) : [2, 5, 20];
@@ -144,7 +145,7 @@ async function measure(alice, bob, crowd) {
   await bob.page.waitForFunction((keys) => globalThis.seen.length >= keys, KEYSTROKES, { timeout: PATIENCE_MS });
   const cpu = ((await busy()) - before) / (performance.now() - began);
   const bytes = (await sent()) - sentBefore;
-  await crowd.say("enough");
+  const others_keys = Number(await crowd.say("enough"));
   const typed = await alice.page.evaluate(() => globalThis.typed);
   const seen = await bob.page.evaluate(() => globalThis.seen);
   const memory_mb = await memory();
@@ -160,6 +161,7 @@ async function measure(alice, bob, crowd) {
     cpu_percent: Math.round(cpu * 100),
     memory_mb,
     samples: times.length,
+    others_keys,
   };
 }
 

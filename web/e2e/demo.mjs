@@ -8,9 +8,9 @@ import { createInterface } from "node:readline";
 const ROOT = path.resolve(import.meta.dirname, "../..");
 
 /** What `cargo xtask demo --json` says, and `stop`. `SHEAF_DEMO` holds what one says that runs already. */
-export async function startDemo() {
+export async function startDemo(begin = spawn) {
   if (process.env.SHEAF_DEMO) return { ...JSON.parse(process.env.SHEAF_DEMO), stop: async () => {} };
-  const child = spawn("cargo", ["xtask", "demo", "--json", "--no-open", "--port", "0"], {
+  const child = begin("cargo", ["xtask", "demo", "--json", "--no-open", "--port", "0"], {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,

@@ -5,11 +5,11 @@
 //
 // Prints an object with those keys on standard output.
 
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { elsewhere } from "./elsewhere.mjs";
 import { scriptServed } from "./script_served.mjs";
 import { makeWorld, until } from "./world.mjs";
 
@@ -20,7 +20,7 @@ const LONG_MS = 300_000;
 
 const [companion, ...keys] = process.argv.slice(2);
 const figures = {};
-const world = await makeWorld();
+const world = await makeWorld({ measured: true });
 try {
   if (keys.includes("tabs")) figures.tabs = await tabs();
   if (keys.includes("keypress_to_paint") || keys.includes("warm_open")) await aPaper();
@@ -59,7 +59,7 @@ async function tabs() {
 async function aPaper() {
   const [owner, editor] = ["alice.test", "bob.test"].map((handle) => world.demo.accounts.find((account) => account.handle === handle));
   const config = await (await fetch(new URL("config.json", world.demo.app))).json();
-  const child = spawn(companion, ["--companion"], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = elsewhere(companion, ["--companion"], { stdio: ["pipe", "pipe", "inherit"] });
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const say = async (line) => {
     child.stdin.write(`${line}\n`);

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 import { startDemo } from "./demo.mjs";
+import { elsewhere } from "./elsewhere.mjs";
 
 /** How long anything may take before the test says what it was waiting for. */
 const PATIENCE_MS = 30_000;
@@ -19,9 +20,9 @@ export const CHROMIUM_FLAGS = [
   "--disable-sync",
 ];
 
-/** Everything a test needs, with one `close` for all of it. */
-export async function makeWorld() {
-  const demo = await startDemo();
+/** Everything a test needs, with one `close` for all of it. Where something is measured the demo gives way to the browser. */
+export async function makeWorld({ measured = false } = {}) {
+  const demo = await startDemo(measured ? elsewhere : undefined);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: CHROMIUM_FLAGS,
