@@ -20,7 +20,10 @@ export const CHROMIUM_FLAGS = [
   "--disable-sync",
 ];
 
-/** Everything a test needs, with one `close` for all of it. Where something is measured the demo gives way to the browser. */
+/**
+ * Everything a test needs, with one `close` for all of it. Where something is measured the demo gives way to the browser; one that
+ * runs already stays as it is.
+ */
 export async function makeWorld({ measured = false } = {}) {
   const demo = await startDemo(measured ? elsewhere : undefined);
   const browser = await chromium.launch({
